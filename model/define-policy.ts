@@ -1,0 +1,54 @@
+// PolicyDefinition, the extension point: everything the pure half of a policy says about itself. Pure.
+// Each folder under policies/ exports one from policy.ts; policies/index.ts is the ordered list.
+import type { Schema, Value } from './schema.ts'
+import type { FieldPath } from './issue.ts'
+import type { ObjectRef } from './resources.ts'
+
+/** Where a body may be written. */
+export type AttachmentPoint = 'TenantDefaults' | 'TenantOverrides' | 'Namespace' | 'Route' | 'Rule'
+
+/** One body in force, with the object it was written in. Layers come strongest first. */
+export interface PolicyLayer<Body> {
+  readonly body: Body
+  readonly origin: ObjectRef
+  readonly point: AttachmentPoint
+}
+
+/** A field that has no effect, because an override is stricter. */
+export interface LostField {
+  /** Path inside the body. */
+  readonly path: FieldPath
+  /** One clause: `allows 20/s, the tenant's override allows 10/s`. */
+  readonly because: string
+}
+
+/** A mistake that the schema cannot express, found by `check`. */
+export interface BodyProblem {
+  readonly path: FieldPath
+  readonly message: string
+}
+
+/**
+ * The pure half of a policy. `compile` gets one layer (the most specific body) or two (an override first, then the
+ * tenant's own body); the result must be at least as strict as every layer.
+ */
+export interface PolicyDefinition<BodySchema extends Schema = Schema, Config = unknown> {
+  /** The field in `Policy.spec`, and the name in `requires`. */
+  readonly name: string
+  readonly body: BodySchema
+  readonly attachesTo: readonly AttachmentPoint[]
+  /** Problems of a body beyond its schema; a body with any is refused. */
+  check?(body: Value<BodySchema>): readonly BodyProblem[]
+  /** Fields of `own` that are looser than `override`. Empty means: at least as strict. */
+  looserFields(own: Value<BodySchema>, override: Value<BodySchema>): readonly LostField[]
+  compile(layers: readonly PolicyLayer<Value<BodySchema>>[]): Config
+  /** Header names that the policy may set on the request to the backend: removed from client input first. */
+  ownedRequestHeaders?(config: Config): readonly string[]
+}
+
+/** Keeps the types of a definition together. */
+export function definePolicy<BodySchema extends Schema, Config>(
+  definition: PolicyDefinition<BodySchema, Config>,
+): PolicyDefinition<BodySchema, Config> {
+  return definition
+}
