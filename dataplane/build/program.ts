@@ -1,7 +1,7 @@
 // The Program: a snapshot made ready to run. Types only. dataplane/build/build.ts makes it at load time; a request
 // reads one TenantProgram once and keeps it; activation swaps the slots that changed in one turn.
 import type { GatewayErrorCode } from '../../model/gateway-error.ts'
-import type { Hooks, RequestHead } from '../../model/filter.ts'
+import type { Head, Hooks, RequestHead } from '../../model/filter.ts'
 import type { HostTls, RouteId, RoutePlan, TenantLimits } from '../../model/snapshot.ts'
 import type { EndpointClient } from '../runtime/upstream.ts'
 import type { EndpointState, RouteMetrics, TenantState } from '../runtime/pod-state.ts'
@@ -63,9 +63,16 @@ export interface RouteProgram {
   readonly onResponse: readonly Step<NonNullable<Hooks['onResponse']>>[]
   readonly onResponseChunk: readonly Step<NonNullable<Hooks['onResponseChunk']>>[]
   readonly onEnd: readonly Step<NonNullable<Hooks['onEnd']>>[]
+  /** Applies the rule's RequestHeaderModifier to the request for the backend; null where there is nothing to change. */
+  readonly changeRequestHeaders: ((head: Head) => void) | null
+  /** Applies the rule's ResponseHeaderModifier to the answer for the client; null where there is nothing to change. */
+  readonly changeResponseHeaders: ((head: Head) => void) | null
   /** Path and query to send, given the request and the match that won. Already normalised again after a rewrite. */
   target(request: RequestHead): string | GatewayErrorCode
-  /** Location of a redirect, built from configuration and the canonical request. */
+  /**
+   * Location of a redirect, built from configuration and the canonical request. `port` is the one that the client sees:
+   * the listener's, or the well-known one of `request.scheme` where a trusted hop spoke for the client.
+   */
   location(request: RequestHead, port: number): string
   /** Picks a backend by weight. null: its share has nowhere to go, 503. undefined: the rule forwards nowhere. */
   pickBackend(): BackendProgram | null | undefined
