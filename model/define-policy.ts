@@ -1,6 +1,6 @@
 // PolicyDefinition, the extension point: everything the pure half of a policy says about itself. Pure.
 // Each folder under policies/ exports one from policy.ts; policies/index.ts is the ordered list.
-import type { Schema, Value } from './schema.ts'
+import { optional, type Schema, type Value, type ValueProblem } from './schema.ts'
 import type { FieldPath } from './issue.ts'
 import type { ObjectRef } from './resources.ts'
 
@@ -22,11 +22,8 @@ export interface LostField {
   readonly because: string
 }
 
-/** A mistake that the schema cannot express, found by `check`. */
-export interface BodyProblem {
-  readonly path: FieldPath
-  readonly message: string
-}
+/** A mistake that the schema cannot express, found by `check`. The message is a clause without the path. */
+export type BodyProblem = ValueProblem
 
 /**
  * The pure half of a policy. `compile` gets one layer (the most specific body) or two (an override first, then the
@@ -51,4 +48,17 @@ export function definePolicy<BodySchema extends Schema, Config>(
   definition: PolicyDefinition<BodySchema, Config>,
 ): PolicyDefinition<BodySchema, Config> {
   return definition
+}
+
+/** The bodies that may stand at one of `points`: fields of a schema, each optional, with the policy's own check. */
+export function policyBodies(
+  policies: readonly PolicyDefinition[],
+  points: readonly AttachmentPoint[],
+): Record<string, Schema> {
+  const fields: Record<string, Schema> = {}
+  for (const policy of policies) {
+    if (!policy.attachesTo.some((point) => points.includes(point))) continue
+    fields[policy.name] = optional({ ...policy.body, problems: policy.check })
+  }
+  return fields
 }

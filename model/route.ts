@@ -1,193 +1,9 @@
 // The Route kind: where traffic goes. Pure. Words and meaning of the Gateway API's HTTPRoute wherever it has them.
-import {
-  caRef,
-  duration,
-  exactHostname,
-  headerName,
-  headerValue,
-  hostname,
-  labelName,
-  portNumber,
-  requiredPolicies,
-  secretRef,
-} from './fields.ts'
-import { integer, integerOrText, list, object, oneOf, optional, text, type Value } from './schema.ts'
-
-const pathText = (description: string) => text({ description, minLength: 1, maxLength: 1024 })
-
-const pathMatch = object(
-  {
-    type: optional(
-      oneOf(['Exact', 'PathPrefix', 'RegularExpression'], {
-        description: 'Exact: the whole path. PathPrefix: by whole segments. RegularExpression: RE2, the whole path.',
-        default: 'PathPrefix',
-      }),
-    ),
-    value: optional({ ...pathText('The path, or the pattern.'), default: '/' }),
-  },
-  {
-    description: 'A condition on the path. Case counts.',
-    rules: [
-      {
-        cel: "!has(self.value) || (has(self.type) && self.type == 'RegularExpression') || self.value.startsWith('/')",
-        message: 'a path begins with /',
-        check: (value: { type?: string; value?: string }) =>
-          value.value === undefined || value.type === 'RegularExpression' || value.value.startsWith('/'),
-        examples: { good: [{ value: '/a' }, { type: 'RegularExpression', value: '.*' }], bad: [{ value: 'a' }] },
-      },
-    ],
-  },
-)
-
-const valueMatch = (what: string, name: ReturnType<typeof headerName>) =>
-  object(
-    {
-      type: optional(
-        oneOf(['Exact', 'RegularExpression'], { description: 'How the value is compared.', default: 'Exact' }),
-      ),
-      name,
-      value: text({ description: 'The value, or an RE2 pattern for the whole value.', maxLength: 1024 }),
-    },
-    { description: `A condition on ${what}.` },
-  )
-
-const match = object(
-  {
-    path: optional(pathMatch),
-    method: optional(
-      text({ description: 'The request method.', minLength: 1, maxLength: 32, pattern: '^[A-Z][A-Z-]*$' }),
-    ),
-    headers: optional(
-      list(valueMatch('one header', headerName('Header name; case does not count.')), {
-        description: 'Conditions on headers, all of them.',
-        maxItems: 16,
-        listType: { mapBy: ['name'] },
-      }),
-    ),
-    queryParams: optional(
-      list(
-        valueMatch(
-          'one query parameter',
-          text({ description: 'Parameter name; case counts.', minLength: 1, maxLength: 256 }),
-        ),
-        { description: 'Conditions on query parameters, all of them.', maxItems: 16, listType: { mapBy: ['name'] } },
-      ),
-    ),
-  },
-  { description: 'All conditions must hold.' },
-)
-
-const headerModifier = (description: string) =>
-  object(
-    {
-      set: optional(headerList('Headers to replace or add.')),
-      add: optional(headerList('Headers to add to those present.')),
-      remove: optional(
-        list(headerName('Header name.'), { description: 'Headers to remove.', maxItems: 16, listType: 'set' }),
-      ),
-    },
-    { description },
-  )
-
-function headerList(description: string) {
-  return list(
-    object({ name: headerName('Header name.'), value: headerValue('Header value.') }, { description: 'A header.' }),
-    { description, maxItems: 16, listType: { mapBy: ['name'] } },
-  )
-}
-
-const pathModifier = object(
-  {
-    type: oneOf(['ReplaceFullPath', 'ReplacePrefixMatch'], { description: 'What is replaced.' }),
-    replaceFullPath: optional(pathText('The new path.')),
-    replacePrefixMatch: optional(text({ description: 'What stands for the matched prefix.', maxLength: 1024 })),
-  },
-  {
-    description: 'A new path.',
-    rules: [
-      {
-        cel: "self.type == 'ReplaceFullPath' ? has(self.replaceFullPath) && !has(self.replacePrefixMatch) : has(self.replacePrefixMatch) && !has(self.replaceFullPath)",
-        message: 'name the field that belongs to the type, and only that one',
-        check: (value: { type: string; replaceFullPath?: string; replacePrefixMatch?: string }) =>
-          value.type === 'ReplaceFullPath'
-            ? value.replaceFullPath !== undefined && value.replacePrefixMatch === undefined
-            : value.replacePrefixMatch !== undefined && value.replaceFullPath === undefined,
-        examples: {
-          good: [{ type: 'ReplaceFullPath', replaceFullPath: '/a' }],
-          bad: [{ type: 'ReplaceFullPath' }, { type: 'ReplacePrefixMatch', replaceFullPath: '/a' }],
-        },
-      },
-    ],
-  },
-)
-
-const filter = object(
-  {
-    type: oneOf(['URLRewrite', 'RequestRedirect', 'RequestHeaderModifier', 'ResponseHeaderModifier'], {
-      description: 'Which filter this is.',
-    }),
-    urlRewrite: optional(
-      object(
-        {
-          hostname: optional(exactHostname('The Host that the backend sees.')),
-          path: optional(pathModifier),
-        },
-        { description: 'Changes what the backend sees.' },
-      ),
-    ),
-    requestRedirect: optional(
-      object(
-        {
-          scheme: optional(oneOf(['http', 'https'], { description: 'Scheme of the Location.' })),
-          hostname: optional(exactHostname('Host of the Location; default: the host asked for.')),
-          path: optional(pathModifier),
-          port: optional(portNumber('Port of the Location.')),
-          statusCode: optional(
-            integer({ description: '301, 302, 303, 307 or 308.', minimum: 301, maximum: 308, default: 302 }),
-          ),
-        },
-        {
-          description: 'Answers with a redirect.',
-          rules: [
-            {
-              cel: '!has(self.statusCode) || self.statusCode in [301, 302, 303, 307, 308]',
-              message: 'statusCode is one of 301, 302, 303, 307, 308',
-              check: (value: { statusCode?: number }) =>
-                value.statusCode === undefined || [301, 302, 303, 307, 308].includes(value.statusCode),
-              examples: { good: [{ statusCode: 301 }, {}], bad: [{ statusCode: 304 }] },
-            },
-          ],
-        },
-      ),
-    ),
-    requestHeaderModifier: optional(headerModifier('Changes request headers before the backend sees them.')),
-    responseHeaderModifier: optional(headerModifier('Changes response headers before the client sees them.')),
-  },
-  {
-    description: 'One step on the way; the meaning is the Gateway API’s.',
-    rules: [
-      {
-        cel: "has(self.urlRewrite) == (self.type == 'URLRewrite') && has(self.requestRedirect) == (self.type == 'RequestRedirect') && has(self.requestHeaderModifier) == (self.type == 'RequestHeaderModifier') && has(self.responseHeaderModifier) == (self.type == 'ResponseHeaderModifier')",
-        message: 'name the field that belongs to the type, and only that one',
-        check: (value: {
-          type: string
-          urlRewrite?: unknown
-          requestRedirect?: unknown
-          requestHeaderModifier?: unknown
-          responseHeaderModifier?: unknown
-        }) =>
-          (value.urlRewrite !== undefined) === (value.type === 'URLRewrite') &&
-          (value.requestRedirect !== undefined) === (value.type === 'RequestRedirect') &&
-          (value.requestHeaderModifier !== undefined) === (value.type === 'RequestHeaderModifier') &&
-          (value.responseHeaderModifier !== undefined) === (value.type === 'ResponseHeaderModifier'),
-        examples: {
-          good: [{ type: 'RequestRedirect', requestRedirect: { scheme: 'https' } }],
-          bad: [{ type: 'URLRewrite' }, { type: 'URLRewrite', requestRedirect: {} }],
-        },
-      },
-    ],
-  },
-)
+import { caRef, duration, hostname, labelName, positiveDuration, requiredPolicies, secretRef } from './fields.ts'
+import { parseDuration } from './quantity.ts'
+import { filter } from './route-filter.ts'
+import { match } from './route-match.ts'
+import { integer, integerOrText, list, object, oneOf, optional, type Value } from './schema.ts'
 
 const backendRef = object(
   {
@@ -195,7 +11,15 @@ const backendRef = object(
     kind: optional(oneOf(['Service'], { description: 'Kind of the referent.', default: 'Service' })),
     name: labelName('Name of the Service.'),
     namespace: optional(labelName('Namespace of the Service; another one than the own needs a ReferenceGrant there.')),
-    port: integerOrText({ description: 'Port of the Service, by number or name.', maxLength: 15 }),
+    port: integerOrText({
+      description: 'Port of the Service, by number or name.',
+      minimum: 1,
+      maximum: 65535,
+      maxLength: 15,
+      pattern: '^([a-z0-9]+-)*[a-z0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$',
+      patternMeans:
+        'a number from 1 to 65535 without quotes, or the name of a port: lower-case letters, digits and single hyphens',
+    }),
     weight: optional(
       integer({
         description: 'Share of the traffic: weight / sum. 0 means none.',
@@ -212,19 +36,45 @@ const timeouts = object(
   {
     request: optional(
       duration(
-        'From the first byte of the request to the last byte of the answer; 504 RequestDeadlineExceeded. Default: none.',
+        'From the first byte of the request to the last byte of the answer; 504 RequestDeadlineExceeded. 0s means none, which is the default.',
       ),
     ),
     backendRequest: optional(
-      duration('From sending an attempt to the first byte of its answer; 504 UpstreamTimeout.', { default: '30s' }),
+      positiveDuration('From sending an attempt to the first byte of its answer; 504 UpstreamTimeout.', {
+        default: '30s',
+      }),
     ),
-    connect: optional(duration('To connect to an endpoint.', { default: '1s' })),
+    connect: optional(positiveDuration('To connect to an endpoint.', { default: '1s' })),
     idle: optional(
-      duration('Without a byte in either direction of a stream that has begun, tunnels included.', { default: '60s' }),
+      positiveDuration('Without a byte in either direction of a stream that has begun, tunnels included.', {
+        default: '60s',
+      }),
     ),
   },
-  { description: 'How long each part may take.' },
+  {
+    description: 'How long each part may take.',
+    rules: [
+      {
+        cel: "!has(self.request) || !has(self.backendRequest) || duration(self.request) == duration('0s') || duration(self.backendRequest) <= duration(self.request)",
+        message: 'backendRequest is at most request',
+        check: (value: { request?: string; backendRequest?: string }) =>
+          value.request === undefined ||
+          value.backendRequest === undefined ||
+          parseDuration(value.request) === 0 ||
+          parseDuration(value.backendRequest) <= parseDuration(value.request),
+        examples: {
+          good: [{ request: '30s', backendRequest: '30s' }, { request: '0s', backendRequest: '1h' }, {}],
+          bad: [{ request: '1s', backendRequest: '1500ms' }],
+        },
+      },
+    ],
+  },
 )
+
+interface PathChanging {
+  readonly urlRewrite?: { readonly path?: { readonly type: string } }
+  readonly requestRedirect?: { readonly path?: { readonly type: string } }
+}
 
 const rule = object(
   {
@@ -232,7 +82,48 @@ const rule = object(
     matches: optional(
       list(match, { description: 'Any of them is enough. Default: every request.', maxItems: 64, listType: 'atomic' }),
     ),
-    filters: optional(list(filter, { description: 'Steps, in order.', maxItems: 16, listType: 'atomic' })),
+    filters: optional(
+      list(filter, {
+        description: 'Steps, in order.',
+        maxItems: 16,
+        listType: 'atomic',
+        rules: [
+          {
+            cel: "['URLRewrite', 'RequestRedirect', 'RequestHeaderModifier', 'ResponseHeaderModifier'].all(t, self.filter(f, f.type == t).size() <= 1)",
+            message: 'each type of filter stands there at most once',
+            check: (filters: readonly { type: string }[]) =>
+              new Set(filters.map((each) => each.type)).size === filters.length,
+            examples: {
+              good: [[{ type: 'RequestHeaderModifier', requestHeaderModifier: {} }]],
+              bad: [
+                [
+                  { type: 'RequestHeaderModifier', requestHeaderModifier: {} },
+                  { type: 'RequestHeaderModifier', requestHeaderModifier: {} },
+                ],
+              ],
+            },
+          },
+          {
+            cel: "!(self.exists(f, f.type == 'RequestRedirect') && self.exists(f, f.type == 'URLRewrite'))",
+            message: 'a redirect has no backend, so nothing can be rewritten for it; name one of the two',
+            check: (filters: readonly { type: string }[]) =>
+              !(
+                filters.some((each) => each.type === 'RequestRedirect') &&
+                filters.some((each) => each.type === 'URLRewrite')
+              ),
+            examples: {
+              good: [[{ type: 'URLRewrite', urlRewrite: {} }]],
+              bad: [
+                [
+                  { type: 'URLRewrite', urlRewrite: {} },
+                  { type: 'RequestRedirect', requestRedirect: {} },
+                ],
+              ],
+            },
+          },
+        ],
+      }),
+    ),
     backendRefs: optional(
       list(backendRef, { description: 'Where the traffic goes.', maxItems: 16, listType: 'atomic' }),
     ),
@@ -288,7 +179,7 @@ const rule = object(
                     default: 5,
                   }),
                 ),
-                ejectFor: optional(duration('How long an endpoint stays out.', { default: '10s' })),
+                ejectFor: optional(positiveDuration('How long an endpoint stays out.', { default: '10s' })),
                 maxEjectedPercent: optional(
                   integer({
                     description: 'At most this share of the endpoints is out at once.',
@@ -306,7 +197,54 @@ const rule = object(
       ),
     ),
   },
-  { description: 'What to do with the requests that match.' },
+  {
+    description: 'What to do with the requests that match.',
+    rules: [
+      {
+        cel: "!(has(self.backendRefs) && self.backendRefs.size() > 0 && has(self.filters) && self.filters.exists(f, f.type == 'RequestRedirect'))",
+        message: 'a redirect answers by itself; leave backendRefs out',
+        check: (value: { backendRefs?: readonly unknown[]; filters?: readonly { type: string }[] }) =>
+          !(
+            (value.backendRefs ?? []).length > 0 &&
+            (value.filters ?? []).some((each) => each.type === 'RequestRedirect')
+          ),
+        examples: {
+          good: [{ filters: [{ type: 'RequestRedirect', requestRedirect: {} }], backendRefs: [] }],
+          bad: [
+            { filters: [{ type: 'RequestRedirect', requestRedirect: {} }], backendRefs: [{ name: 'web', port: 80 }] },
+          ],
+        },
+      },
+      {
+        cel: "!has(self.filters) || !self.filters.exists(f, (has(f.urlRewrite) && has(f.urlRewrite.path) && f.urlRewrite.path.type == 'ReplacePrefixMatch') || (has(f.requestRedirect) && has(f.requestRedirect.path) && f.requestRedirect.path.type == 'ReplacePrefixMatch')) || !has(self.matches) || self.matches.all(m, !has(m.path) || !has(m.path.type) || m.path.type == 'PathPrefix')",
+        message: 'ReplacePrefixMatch needs a prefix: all matches of the rule are of type PathPrefix',
+        check: (value: { filters?: readonly PathChanging[]; matches?: readonly { path?: { type?: string } }[] }) =>
+          !(value.filters ?? []).some(
+            (each) =>
+              each.urlRewrite?.path?.type === 'ReplacePrefixMatch' ||
+              each.requestRedirect?.path?.type === 'ReplacePrefixMatch',
+          ) || (value.matches ?? []).every((each) => (each.path?.type ?? 'PathPrefix') === 'PathPrefix'),
+        examples: {
+          good: [
+            {
+              matches: [{ path: { value: '/api' } }],
+              filters: [
+                { type: 'URLRewrite', urlRewrite: { path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/' } } },
+              ],
+            },
+          ],
+          bad: [
+            {
+              matches: [{ path: { type: 'Exact', value: '/api' } }],
+              filters: [
+                { type: 'URLRewrite', urlRewrite: { path: { type: 'ReplacePrefixMatch', replacePrefixMatch: '/' } } },
+              ],
+            },
+          ],
+        },
+      },
+    ],
+  },
 )
 
 const tls = object(

@@ -18,15 +18,25 @@ export interface CrossFieldRule {
 export interface Notes {
   readonly description: string
   readonly rules?: readonly CrossFieldRule[]
-  /** Applied in one place by `decode`, in both modes; shown in the docs. Never written into a CRD inside list items. */
+  /** Applied in one place (model/defaults.ts), in both modes; shown in the docs. Never written into a CRD. */
   readonly default?: unknown
   readonly example?: unknown
+  /** Looks at the whole value once its shape is right; problems carry a path inside the value. Not in the CRD. */
+  readonly problems?: (value: never) => readonly ValueProblem[]
+}
+
+/** A mistake inside a value. The message is a clause without the path. */
+export interface ValueProblem {
+  readonly path: readonly (string | number)[]
+  readonly message: string
 }
 
 interface StringLimits extends Notes {
   readonly minLength?: number
   readonly maxLength: number
   readonly pattern?: string
+  /** The pattern in words, to follow `must be`: `a DNS label: …`. */
+  readonly patternMeans?: string
   /** A grammar that a pattern cannot express well; `decode` runs it after the shape. Returns what is wrong, or nothing. */
   readonly grammar?: (text: string) => string | undefined
 }
@@ -65,8 +75,8 @@ export function flag(notes: Notes) {
   return Type.Boolean({ ...notes })
 }
 
-/** A number or its text form (`10Mi`, `8080`, `web`), as Kubernetes writes quantities and ports. */
-export function integerOrText(limits: Omit<StringLimits, 'minLength' | 'pattern'>) {
+/** A number or its text form (`10Mi`, `8080`, `web`), as Kubernetes writes quantities and ports. The pattern is for text. */
+export function integerOrText(limits: Omit<StringLimits, 'minLength'> & Partial<NumberLimits>) {
   return Type.Unsafe<number | string>({
     'x-kubernetes-int-or-string': true,
     anyOf: [{ type: 'integer' }, { type: 'string' }],
@@ -97,6 +107,24 @@ export function object<Shape extends Fields>(shape: Shape, notes: Notes) {
 /** An object of which only the listed fields are read (core Kubernetes kinds); the rest is ignored. */
 export function openObject<Shape extends Fields>(shape: Shape, notes: Notes) {
   return Type.Object(shape, { ...notes, 'x-kubernetes-preserve-unknown-fields': true })
+}
+
+/** A schema as its readers see it (decode, the CRD, the reference pages): every field that the makers above may set. */
+export interface SchemaNode extends Partial<StringLimits>, Partial<NumberLimits>, Partial<ListLimits> {
+  readonly type?: 'string' | 'integer' | 'boolean' | 'array' | 'object'
+  readonly enum?: readonly string[]
+  readonly items?: SchemaNode
+  readonly properties?: Readonly<Record<string, SchemaNode>>
+  readonly required?: readonly string[]
+  readonly additionalProperties?: SchemaNode
+  readonly maxProperties?: number
+  readonly 'x-kubernetes-int-or-string'?: true
+  readonly 'x-kubernetes-preserve-unknown-fields'?: true
+}
+
+/** The readers' view of a schema. */
+export function schemaNode(schema: TSchema): SchemaNode {
+  return schema
 }
 
 /** The static type of a schema. */

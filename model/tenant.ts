@@ -1,7 +1,7 @@
 // The Tenant kind: who may do what, and how much. Pure. The policy bodies inside `policies` are handed in, because
 // every body belongs to its own folder under policies/ and this folder imports none of them.
 import { exactHostname, hostname, labelName, rate, requiredPolicies, secretRef, size } from './fields.ts'
-import { flag, integer, list, map, object, optional, text, type Schema, type Value } from './schema.ts'
+import { flag, integer, list, map, object, oneOf, optional, text, type Schema, type Value } from './schema.ts'
 
 const selector = object(
   {
@@ -16,11 +16,8 @@ const selector = object(
         object(
           {
             key: text({ description: 'Label key.', minLength: 1, maxLength: 317 }),
-            operator: text({
-              description: 'In, NotIn, Exists or DoesNotExist.',
-              minLength: 2,
-              maxLength: 12,
-              pattern: '^(In|NotIn|Exists|DoesNotExist)$',
+            operator: oneOf(['In', 'NotIn', 'Exists', 'DoesNotExist'], {
+              description: 'How the label is compared with the values.',
             }),
             values: optional(
               list(text({ description: 'Label value.', maxLength: 63 }), {
@@ -30,7 +27,27 @@ const selector = object(
               }),
             ),
           },
-          { description: 'One requirement on a label.' },
+          {
+            description: 'One requirement on a label.',
+            rules: [
+              {
+                cel: "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+                message: 'In and NotIn need values, Exists and DoesNotExist have none',
+                check: (value: { operator: string; values?: readonly string[] }) =>
+                  ['In', 'NotIn'].includes(value.operator) === (value.values ?? []).length > 0,
+                examples: {
+                  good: [
+                    { key: 'team', operator: 'In', values: ['acme'] },
+                    { key: 'team', operator: 'Exists' },
+                  ],
+                  bad: [
+                    { key: 'team', operator: 'In' },
+                    { key: 'team', operator: 'Exists', values: ['acme'] },
+                  ],
+                },
+              },
+            ],
+          },
         ),
         { description: 'Requirements on labels, all of them.', maxItems: 16, listType: 'atomic' },
       ),
@@ -103,8 +120,8 @@ const limits = object(
   { description: 'How much the tenant may use, over all its Routes together.' },
 )
 
-/** The schema of `Tenant.spec`, given the schema of the policy bodies (an object with one optional field each). */
-export function tenantSpec(bodies: Schema) {
+/** The schema of `Tenant.spec`, given the fields of the policy bodies that may be defaults and overrides (each optional). */
+export function tenantSpec(defaults: Record<string, Schema>, overrides: Record<string, Schema>) {
   return object(
     {
       displayName: optional(text({ description: 'Name for people.', minLength: 1, maxLength: 128 })),
@@ -135,8 +152,10 @@ export function tenantSpec(bodies: Schema) {
       policies: optional(
         object(
           {
-            defaults: optional(bodies),
-            overrides: optional(bodies),
+            defaults: optional(object(defaults, { description: "What the tenant's own Policies may change." })),
+            overrides: optional(
+              object(overrides, { description: "What the tenant's own Policies may only make stricter." }),
+            ),
           },
           {
             description:
