@@ -29,9 +29,9 @@ export type BodyProblem = ValueProblem
  * The pure half of a policy. `compile` gets one layer (the most specific body) or two (an override first, then the
  * tenant's own body); the result must be at least as strict as every layer.
  */
-export interface PolicyDefinition<BodySchema extends Schema = Schema, Config = unknown> {
+export interface PolicyDefinition<BodySchema extends Schema = Schema, Config = unknown, Name extends string = string> {
   /** The field in `Policy.spec`, and the name in `requires`. */
-  readonly name: string
+  readonly name: Name
   readonly body: BodySchema
   readonly attachesTo: readonly AttachmentPoint[]
   /** Problems of a body beyond its schema; a body with any is refused. */
@@ -44,9 +44,9 @@ export interface PolicyDefinition<BodySchema extends Schema = Schema, Config = u
 }
 
 /** Keeps the types of a definition together. */
-export function definePolicy<BodySchema extends Schema, Config>(
-  definition: PolicyDefinition<BodySchema, Config>,
-): PolicyDefinition<BodySchema, Config> {
+export function definePolicy<BodySchema extends Schema, Config, const Name extends string>(
+  definition: PolicyDefinition<BodySchema, Config, Name>,
+): PolicyDefinition<BodySchema, Config, Name> {
   return definition
 }
 

@@ -1,5 +1,6 @@
 // Field schemas that more than one kind uses: hostnames, object names, durations, rates, sizes, references. Pure.
 // Used by tenant.ts, route.ts, policy.ts and the policies' own schemas.
+import { describeCidrProblem } from './address.ts'
 import { MAX_DURATION_MS, parseDuration, parseRate, parseSize } from './quantity.ts'
 import {
   type CrossFieldRule,
@@ -142,6 +143,17 @@ export const headerValue = (description: string) =>
     maxLength: 4096,
     pattern: '^[!-~]([\\t -~]*[!-~])?$',
     patternMeans: 'a header value: visible ASCII, with spaces and tabs only inside',
+  })
+
+/** A range of addresses, or one address. */
+export const addressRange = (description: string) =>
+  text({
+    description,
+    minLength: 2,
+    maxLength: 49,
+    pattern: '^[0-9a-fA-F:.]{2,45}(/[0-9]{1,3})?$',
+    patternMeans: 'an address range such as 10.0.0.0/8 or 2001:db8::/32, or one address',
+    grammar: describeCidrProblem,
   })
 
 /** A reference to a Secret that holds a certificate and its key. */
