@@ -1,4 +1,5 @@
 // What a rule of a Route changes on the way: rewrites, redirects, header fields. Pure. Part of route.ts.
+import { ROUTE_DEFAULTS } from './default-values.ts'
 import { exactHostname, headerName, headerValue, portNumber } from './fields.ts'
 import { pathText, prefixReplacement } from './route-match.ts'
 import { integer, list, object, oneOf, optional } from './schema.ts'
@@ -8,8 +9,11 @@ const FIXED_HEADERS = [
   'connection',
   'content-length',
   'expect',
+  'forwarded',
   'host',
   'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
   'proxy-connection',
   'te',
   'trailer',
@@ -17,18 +21,30 @@ const FIXED_HEADERS = [
   'upgrade',
 ]
 
+const FIXED_PREFIXES = ['x-atrium-', 'x-forwarded-']
+
 function changeableHeader(description: string) {
   return {
     ...headerName(description),
     rules: [
       {
-        cel: `!(self.lowerAscii() in [${FIXED_HEADERS.map((name) => `'${name}'`).join(', ')}])`,
-        message: `only the gateway writes ${FIXED_HEADERS.join(', ')} (URLRewrite.hostname changes Host)`,
-        check: (value: string) => !FIXED_HEADERS.includes(value.toLowerCase()),
-        examples: { good: ['x-tenant'], bad: ['Host', 'transfer-encoding'] },
+        cel: `!(self.lowerAscii() in [${quoted(FIXED_HEADERS)}]) && ![${quoted(FIXED_PREFIXES)}].exists(p, self.lowerAscii().startsWith(p))`,
+        message: `only the gateway writes ${FIXED_HEADERS.join(', ')}, ${FIXED_PREFIXES.map((prefix) => `${prefix}*`).join(' and ')} (URLRewrite.hostname changes Host)`,
+        check: (value: string) => !isFixedHeader(value),
+        examples: { good: ['x-tenant', 'x-forward'], bad: ['Host', 'transfer-encoding', 'X-Forwarded-For'] },
       },
     ],
   }
+}
+
+/** Whether a filter may not change this header. Case does not count. */
+function isFixedHeader(name: string): boolean {
+  const lower = name.toLowerCase()
+  return FIXED_HEADERS.includes(lower) || FIXED_PREFIXES.some((prefix) => lower.startsWith(prefix))
+}
+
+function quoted(words: readonly string[]): string {
+  return words.map((word) => `'${word}'`).join(', ')
 }
 
 const headerModifier = (description: string) =>
@@ -101,7 +117,12 @@ export const filter = object(
           path: optional(pathModifier),
           port: optional(portNumber('Port of the Location.')),
           statusCode: optional(
-            integer({ description: '301, 302, 303, 307 or 308.', minimum: 301, maximum: 308, default: 302 }),
+            integer({
+              description: '301, 302, 303, 307 or 308.',
+              minimum: 301,
+              maximum: 308,
+              default: ROUTE_DEFAULTS.statusCode,
+            }),
           ),
         },
         {

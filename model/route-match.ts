@@ -1,4 +1,5 @@
 // When a rule of a Route holds: conditions on path, method, headers and query. Pure. Part of route.ts.
+import { ROUTE_DEFAULTS } from './default-values.ts'
 import { headerName } from './fields.ts'
 import { type CrossFieldRule, list, object, oneOf, optional, text } from './schema.ts'
 
@@ -41,10 +42,17 @@ const pathMatch = object(
     type: optional(
       oneOf(['Exact', 'PathPrefix', 'RegularExpression'], {
         description: 'Exact: the whole path. PathPrefix: by whole segments. RegularExpression: RE2, the whole path.',
-        default: 'PathPrefix',
+        default: ROUTE_DEFAULTS.pathType,
       }),
     ),
-    value: optional(text({ description: 'The path, or the pattern.', minLength: 1, maxLength: 1024, default: '/' })),
+    value: optional(
+      text({
+        description: 'The path, or the pattern.',
+        minLength: 1,
+        maxLength: 1024,
+        default: ROUTE_DEFAULTS.pathValue,
+      }),
+    ),
   },
   {
     description: 'A condition on the path. Case counts.',
@@ -81,7 +89,10 @@ const valueMatch = (what: string, name: ReturnType<typeof headerName>) =>
   object(
     {
       type: optional(
-        oneOf(['Exact', 'RegularExpression'], { description: 'How the value is compared.', default: 'Exact' }),
+        oneOf(['Exact', 'RegularExpression'], {
+          description: 'How the value is compared.',
+          default: ROUTE_DEFAULTS.valueType,
+        }),
       ),
       name,
       value: text({ description: 'The value, or an RE2 pattern for the whole value.', maxLength: 1024 }),

@@ -1,4 +1,5 @@
 // The Route kind: where traffic goes. Pure. Words and meaning of the Gateway API's HTTPRoute wherever it has them.
+import { ROUTE_DEFAULTS } from './default-values.ts'
 import { caRef, duration, hostname, labelName, positiveDuration, requiredPolicies, secretRef } from './fields.ts'
 import { parseDuration } from './quantity.ts'
 import { filter } from './route-filter.ts'
@@ -25,7 +26,7 @@ const backendRef = object(
         description: 'Share of the traffic: weight / sum. 0 means none.',
         minimum: 0,
         maximum: 1_000_000,
-        default: 1,
+        default: ROUTE_DEFAULTS.weight,
       }),
     ),
   },
@@ -41,13 +42,13 @@ const timeouts = object(
     ),
     backendRequest: optional(
       positiveDuration('From sending an attempt to the first byte of its answer; 504 UpstreamTimeout.', {
-        default: '30s',
+        default: ROUTE_DEFAULTS.backendRequest,
       }),
     ),
-    connect: optional(positiveDuration('To connect to an endpoint.', { default: '1s' })),
+    connect: optional(positiveDuration('To connect to an endpoint.', { default: ROUTE_DEFAULTS.connect })),
     idle: optional(
       positiveDuration('Without a byte in either direction of a stream that has begun, tunnels included.', {
-        default: '60s',
+        default: ROUTE_DEFAULTS.idle,
       }),
     ),
   },
@@ -133,7 +134,7 @@ const rule = object(
           algorithm: optional(
             oneOf(['LeastConnections', 'RoundRobin'], {
               description: 'LeastConnections: fewest requests in flight from this pod. RoundRobin: in turn.',
-              default: 'LeastConnections',
+              default: ROUTE_DEFAULTS.algorithm,
             }),
           ),
         },
@@ -149,7 +150,7 @@ const rule = object(
               description: 'Further attempts after the first, each at another endpoint where there is one.',
               minimum: 0,
               maximum: 5,
-              default: 2,
+              default: ROUTE_DEFAULTS.attempts,
             }),
           ),
           on: optional(
@@ -158,9 +159,12 @@ const rule = object(
                 'ConnectFailure: the endpoint could not be reached, so nothing was sent. A safe request whose connection is lost before any answer is repeated too.',
               maxItems: 1,
               listType: 'set',
+              default: ROUTE_DEFAULTS.retryOn,
             }),
           ),
-          backoff: optional(duration('Wait before a further attempt at the same endpoint.', { default: '25ms' })),
+          backoff: optional(
+            duration('Wait before a further attempt at the same endpoint.', { default: ROUTE_DEFAULTS.backoff }),
+          ),
         },
         { description: 'What happens when an attempt fails. An unsafe request is never sent twice.' },
       ),
@@ -176,16 +180,18 @@ const rule = object(
                     description: 'Failed connections or broken answers in a row that eject an endpoint.',
                     minimum: 1,
                     maximum: 1000,
-                    default: 5,
+                    default: ROUTE_DEFAULTS.consecutiveFailures,
                   }),
                 ),
-                ejectFor: optional(positiveDuration('How long an endpoint stays out.', { default: '10s' })),
+                ejectFor: optional(
+                  positiveDuration('How long an endpoint stays out.', { default: ROUTE_DEFAULTS.ejectFor }),
+                ),
                 maxEjectedPercent: optional(
                   integer({
                     description: 'At most this share of the endpoints is out at once.',
                     minimum: 0,
                     maximum: 100,
-                    default: 50,
+                    default: ROUTE_DEFAULTS.maxEjectedPercent,
                   }),
                 ),
               },
@@ -259,13 +265,13 @@ const tls = object(
     minVersion: optional(
       oneOf(['1.2', '1.3'], {
         description: 'Lowest TLS version; the highest of all Routes of a host holds.',
-        default: '1.2',
+        default: ROUTE_DEFAULTS.minVersion,
       }),
     ),
     plainHTTP: optional(
       oneOf(['Redirect', 'Serve', 'Refuse'], {
         description: 'What a request without TLS gets: 308 to https, the answer, or 421.',
-        default: 'Redirect',
+        default: ROUTE_DEFAULTS.plainHTTP,
       }),
     ),
     clientValidation: optional(
@@ -280,7 +286,7 @@ const tls = object(
           mode: optional(
             oneOf(['Require', 'Optional'], {
               description: 'Whether a client without a certificate is refused.',
-              default: 'Require',
+              default: ROUTE_DEFAULTS.clientValidationMode,
             }),
           ),
         },

@@ -1,5 +1,6 @@
 // The Tenant kind: who may do what, and how much. Pure. The policy bodies inside `policies` are handed in, because
 // every body belongs to its own folder under policies/ and this folder imports none of them.
+import { TENANT_DEFAULTS } from './default-values.ts'
 import { exactHostname, hostname, labelName, rate, requiredPolicies, secretRef, size } from './fields.ts'
 import { flag, integer, list, map, object, oneOf, optional, text, type Schema, type Value } from './schema.ts'
 
@@ -112,7 +113,10 @@ const limits = object(
         maximum: 1_000_000,
       }),
     ),
-    bodySize: optional(size('Largest request body; beyond it 413 BodyTooLarge. Default 10Mi.')),
+    bodySize: optional({
+      ...size('Largest request body; beyond it 413 BodyTooLarge.'),
+      default: TENANT_DEFAULTS.bodySize,
+    }),
     routes: optional(
       integer({ description: 'Number of Routes; those beyond it are refused.', minimum: 0, maximum: 100_000 }),
     ),
@@ -165,7 +169,10 @@ export function tenantSpec(defaults: Record<string, Schema>, overrides: Record<s
       ),
       requires: optional(requiredPolicies('No Route of this tenant serves without these policies in force.')),
       suspended: optional(
-        flag({ description: 'Answers every request of the tenant with 503 TenantSuspended.', default: false }),
+        flag({
+          description: 'Answers every request of the tenant with 503 TenantSuspended.',
+          default: TENANT_DEFAULTS.suspended,
+        }),
       ),
     },
     { description: 'Who may do what, and how much.' },
