@@ -23,6 +23,8 @@ export interface SourceState {
   /** Objects only: claims and lastGood are added by the loop. */
   readonly resources: Omit<ResourceSet, 'claims' | 'lastGood'>
   readonly problems: readonly SourceProblem[]
+  /** Worth a line but no mistake: kinds that Atrium does not read, folders that cannot be watched. */
+  readonly notes?: readonly SourceProblem[]
   /** Namespaces whose partition changed since the last state handed out; a hint that only saves time. */
   readonly changed: ReadonlySet<string>
 }

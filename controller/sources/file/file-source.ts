@@ -1,0 +1,440 @@
+// The file source: a folder of the YAML that `kubectl apply` takes, live. Reads names and contents, believes what has
+// come to rest, keeps what a mistake hides. controller/main.ts and the command line make one; the loop reads it.
+import { realpathSync, statSync } from 'node:fs'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { setImmediate as giveWay } from 'node:timers/promises'
+import { Hidden } from '../../../model/hidden.ts'
+import type { FieldPath } from '../../../model/issue.ts'
+import { type ObjectRef, tupleKey } from '../../../model/resources.ts'
+import type { Position, Source, SourceState } from '../source.ts'
+import { defineObjects, type FileContent } from './define-objects.ts'
+import { FileRecord, SETTLE_MS } from './file-record.ts'
+import { describeProblems } from './file-problems.ts'
+import { locateField } from './locate-field.ts'
+import { readText } from './read-text.ts'
+import { codeOf, type Found, type Root, sameIdentity, walkFolder } from './walk-folder.ts'
+import { FolderWatch } from './watch-folders.ts'
+import { World } from './world.ts'
+
+/** How to read folders. Only `folders` must be given. */
+export interface FileSourceOptions {
+  readonly folders: readonly string[]
+  /** Without: read once, as `compile` and `explain` do. Default true. */
+  readonly live?: boolean
+  /** Milliseconds between two looks at everything, in case an event was lost. Default 5000. */
+  readonly rescanEvery?: number
+  /** More files than this are refused. Default 20,000. */
+  readonly maxFiles?: number
+}
+
+const RESCAN_MS = 5_000
+// While a folder cannot be watched or is gone, looking is all there is.
+const BLIND_RESCAN_MS = 500
+const MAX_FILES = 20_000
+/** Work on the main thread before others get their turn, in milliseconds. */
+const TURN_MS = 8
+
+/** A source over folders. `start` rejects where a folder does not exist; everything later is a problem, not an error. */
+export function createFileSource(options: FileSourceOptions): Source {
+  return new FileSource(options)
+}
+
+class FileSource implements Source {
+  readonly #options: FileSourceOptions
+  readonly #world = new World()
+  /** By recordKey. */
+  readonly #records = new Map<string, FileRecord>()
+  readonly #watch = new FolderWatch((absolute, replaced) => this.#touched(absolute, replaced))
+  #roots: readonly Root[] = []
+  #touches = new Map<string, boolean>()
+  #lookAtAll = true
+  #links = false
+  #refusedFolders: { root: Root; path: string; message: string }[] = []
+  #overLimit: string | undefined
+  #revision = 0
+  #problemsText = ''
+  #fault: string | undefined
+  #state: SourceState = {
+    resources: { revision: 'file-0', partitions: new Map() },
+    problems: [],
+    notes: [],
+    changed: new Set(),
+  }
+  #stateIsNew = false
+  #onChange: (() => void) | undefined
+  #running: Promise<void> | undefined
+  #scheduled = false
+  #stopped = false
+  #dueTimer: NodeJS.Timeout | undefined
+  #rescanTimer: NodeJS.Timeout | undefined
+  #lastScanMs = 0
+  #turnEnds = 0
+
+  constructor(options: FileSourceOptions) {
+    this.#options = options
+  }
+
+  async start(onChange: () => void): Promise<void> {
+    if (this.#options.folders.length === 0) throw new Error('no folder is given')
+    this.#roots = this.#options.folders.map((given, folder) => ({ folder, given, real: realFolder(given) }))
+    await this.#pass(true)
+    if (this.#stopped || this.#options.live === false) return
+    this.#onChange = onChange
+    this.#plan()
+    if (this.#touches.size > 0) this.#schedule()
+  }
+
+  read(): SourceState {
+    if (this.#stateIsNew) this.#stateIsNew = false
+    else if (this.#state.changed.size > 0) this.#state = { ...this.#state, changed: new Set() }
+    return this.#state
+  }
+
+  locate(object: ObjectRef, path: FieldPath): Position | undefined {
+    const definition = this.#world.definition(object)
+    return definition === undefined ? undefined : locateField(definition.origin, path)
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#onChange = undefined
+    clearTimeout(this.#dueTimer)
+    clearTimeout(this.#rescanTimer)
+    this.#watch.close()
+    await this.#running
+  }
+
+  #touched(absolute: string | undefined, replaced: boolean): void {
+    if (this.#stopped) return
+    if (absolute === undefined) this.#lookAtAll = true
+    else this.#touches.set(absolute, (this.#touches.get(absolute) ?? true) && replaced)
+    this.#schedule()
+  }
+
+  // At once, but after the events that are already here: a burst of writes is one pass.
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped || this.#onChange === undefined || this.#running !== undefined) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      if (!this.#stopped) this.#running = this.#work()
+    })
+  }
+
+  async #work(): Promise<void> {
+    do {
+      let changed = false
+      try {
+        changed = await this.#pass(false)
+        this.#fault = undefined
+      } catch (error) {
+        // A defect here must not end the gateway: what was read goes on serving, the safety net tries again.
+        changed = this.#noteFault(error)
+      }
+      if (changed && !this.#stopped) this.#onChange?.()
+    } while (!this.#stopped && (this.#touches.size > 0 || this.#lookAtAll))
+    this.#running = undefined
+    this.#plan()
+  }
+
+  #noteFault(error: unknown): boolean {
+    const fault = error instanceof Error ? error.message : String(error)
+    if (this.#fault === fault) return false
+    this.#fault = fault
+    const file = this.#roots[0]?.given ?? ''
+    const problem = { position: { file, line: 1, column: 1 }, message: `reading stopped unexpectedly: ${fault}` }
+    this.#state = { ...this.#state, problems: [...this.#state.problems, problem] }
+    this.#stateIsNew = true
+    this.#problemsText = ''
+    return true
+  }
+
+  // One look: at everything, or at what was touched and what is due.
+  async #pass(first: boolean): Promise<boolean> {
+    const touches = this.#touches
+    this.#touches = new Map()
+    const started = performance.now()
+    this.#turnEnds = started + TURN_MS
+    const everything = this.#lookAtAll || this.#links || [...touches.keys()].some((path) => this.#needsFullLook(path))
+    this.#lookAtAll = false
+    if (everything) {
+      await this.#lookAtEverything(touches, first)
+      this.#lastScanMs = performance.now() - started
+    } else {
+      for (const [absolute, placed] of touches) await this.#lookAt(absolute, placed)
+      await this.#lookAtDue()
+    }
+    return this.#stopped ? false : this.#publish()
+  }
+
+  #needsFullLook(absolute: string): boolean {
+    return this.#rootOf(absolute) === undefined || this.#roots.some((root) => root.real === absolute)
+  }
+
+  #rootOf(absolute: string): Root | undefined {
+    return this.#roots.find((root) => absolute === root.real || absolute.startsWith(root.real + sep))
+  }
+
+  async #lookAtEverything(touches: ReadonlyMap<string, boolean>, first: boolean): Promise<void> {
+    const limit = this.#options.maxFiles ?? MAX_FILES
+    this.#refreshRoots()
+    const found: { root: Root; found: Found }[] = []
+    const folders = new Set<string>()
+    let files = 0
+    for (const root of this.#roots) {
+      if (this.#options.live !== false) for (const path of [root.real, resolve(root.given)]) this.#watch.addName(path)
+      for (const each of walkFolder(root, '')) {
+        if (each.what === 'folder') {
+          folders.add(each.real)
+          if (this.#options.live !== false) this.#watch.add(each.real)
+        }
+        if (each.what === 'file' && each.linked && this.#options.live !== false) {
+          folders.add(dirname(each.real))
+          this.#watch.add(dirname(each.real))
+        }
+        found.push({ root, found: each })
+        if (each.what !== 'folder' && ++files > limit) {
+          this.#overLimit = `holds more than ${limit} files, so nothing new is read until there are fewer`
+          return
+        }
+        await this.#turn()
+      }
+    }
+    this.#overLimit = undefined
+    this.#watch.keepOnly((folder) => folders.has(folder))
+    this.#refusedFolders = []
+    this.#links = found.some(({ found: each }) => each.what !== 'refused' && each.linked)
+    const seen = new Set<FileRecord>()
+    for (const { root, found: each } of found) {
+      const placed = each.what === 'file' ? touches.get(each.real) : undefined
+      const record = await this.#take(root, each, { first, touched: placed !== undefined, placed: placed === true })
+      if (record !== undefined) seen.add(record)
+    }
+    this.#dropUnseen(seen, () => true)
+  }
+
+  // The operator may replace a folder whole, or the link that leads to it.
+  #refreshRoots(): void {
+    this.#roots = this.#roots.map((root) => {
+      try {
+        const real = realpathSync(root.given)
+        return real === root.real ? root : { ...root, real }
+      } catch {
+        return root
+      }
+    })
+  }
+
+  #dropUnseen(seen: ReadonlySet<FileRecord>, concerns: (record: FileRecord) => boolean): void {
+    for (const record of this.#records.values()) {
+      if (seen.has(record) || !concerns(record)) continue
+      const refused = this.#refusedFolders.some(
+        ({ root, path }) => root.folder === record.folder && (path === '' || record.path.startsWith(`${path}/`)),
+      )
+      if (!refused) this.#leave(record)
+    }
+  }
+
+  async #lookAt(absolute: string, placed: boolean): Promise<void> {
+    const root = this.#rootOf(absolute)
+    if (root === undefined) return
+    const path = relative(root.real, absolute).split(sep).join('/')
+    if (path.split('/').some((name) => name.startsWith('.'))) return
+    const isBelow = (other: string) => other === path || other.startsWith(`${path}/`)
+    this.#refusedFolders = this.#refusedFolders.filter((each) => each.root !== root || !isBelow(each.path))
+    const seen = new Set<FileRecord>()
+    for (const found of walkFolder(root, path)) {
+      if (found.what === 'folder') this.#watch.add(found.real)
+      if ((found.what !== 'refused' && found.linked) || this.#records.size >= (this.#options.maxFiles ?? MAX_FILES)) {
+        this.#lookAtAll = true
+        return
+      }
+      const exact = found.path === path
+      const record = await this.#take(root, found, { first: false, touched: exact, placed: exact && placed })
+      if (record !== undefined) seen.add(record)
+      await this.#turn()
+    }
+    const itself = this.#records.get(recordKey(root, path))
+    // A file has nothing below it: no need to ask every record.
+    if (itself !== undefined) {
+      if (!seen.has(itself)) this.#leave(itself)
+      return
+    }
+    this.#dropUnseen(seen, (record) => record.folder === root.folder && isBelow(record.path))
+  }
+
+  // Contents and absences that were doubtful, once they have rested.
+  async #lookAtDue(): Promise<void> {
+    const now = performance.now()
+    for (const record of [...this.#records.values()]) {
+      const due = record.leaving ? record.leaveAt : record.hold?.lookAt
+      if (due === undefined || due > now) continue
+      const root = this.#roots[record.folder]
+      if (root !== undefined) await this.#lookAt(join(root.real, record.path), false)
+    }
+  }
+
+  async #take(
+    root: Root,
+    found: Found,
+    look: { readonly first: boolean; readonly touched: boolean; readonly placed: boolean },
+  ): Promise<FileRecord | undefined> {
+    if (found.what === 'folder') return undefined
+    if (found.what === 'refused' && found.folder) {
+      this.#refusedFolders.push({ root, path: found.path, message: found.message })
+      return undefined
+    }
+    const record = this.#record(root, found.path)
+    this.#stay(record)
+    if (found.what === 'refused') {
+      record.refuse(found.message)
+      return record
+    }
+    record.real = found.real
+    record.linked = found.linked
+    if (!look.touched && record.hold === undefined && sameIdentity(record.identity, found.identity)) return record
+    const read = readText(found.real)
+    if ('gone' in read) {
+      this.#leave(record)
+    } else if ('refused' in read) {
+      record.refuse(read.refused)
+    } else if (read.text === record.text?.reveal()) {
+      record.identity = read.identity
+      record.hold = undefined
+    } else {
+      const content = await this.#parse(record, read.text)
+      const doubtful = !look.first && record.doubts(read.text, content, read.identity, look.placed)
+      if (doubtful && record.waits(read.text, read.identity, performance.now())) return record
+      record.accept(new Hidden(read.text), content, read.identity)
+      this.#world.define(record, record.definitions)
+    }
+    return record
+  }
+
+  async #parse(record: FileRecord, text: string): Promise<FileContent> {
+    const reading = defineObjects(record.shown, text)
+    for (;;) {
+      const step = reading.next()
+      if (step.done === true) return step.value
+      await this.#turn()
+    }
+  }
+
+  #record(root: Root, path: string): FileRecord {
+    const key = recordKey(root, path)
+    const known = this.#records.get(key)
+    if (known !== undefined) return known
+    const record = new FileRecord(root.folder, path, path === '' ? root.given : join(root.given, path))
+    this.#records.set(key, record)
+    return record
+  }
+
+  #stay(record: FileRecord): void {
+    if (!record.leaving) return
+    record.leaving = false
+    this.#world.rerank(record)
+  }
+
+  // Gone for good only after a moment: editors remove a file and put the new one there.
+  #leave(record: FileRecord): void {
+    const now = performance.now()
+    if (!record.leaving) {
+      record.leaving = true
+      record.leaveAt = now + SETTLE_MS
+      this.#world.rerank(record)
+    } else if (now >= record.leaveAt) {
+      this.#records.delete(recordKey(record, record.path))
+      this.#world.define(record, [])
+    }
+  }
+
+  // The same file by two names counts once: by its own name, or else by the first.
+  #settleLinks(): void {
+    if (!this.#links && this.#roots.length === 1) return
+    const firsts = new Map<string, FileRecord>()
+    const ordered = [...this.#records.values()].sort(
+      (a, b) => Number(a.linked) - Number(b.linked) || a.folder - b.folder || (a.path < b.path ? -1 : 1),
+    )
+    for (const record of ordered) {
+      const first = record.leaving ? record : (firsts.get(record.real) ?? record)
+      if (!record.leaving) firsts.set(record.real, first)
+      const wanted = first === record ? record.definitions : []
+      if (
+        this.#world.definitionsOf(record) !== wanted &&
+        (wanted.length > 0 || this.#world.definitionsOf(record).length > 0)
+      ) {
+        this.#world.define(record, wanted)
+      }
+    }
+  }
+
+  // Returns whether there is a new state.
+  #publish(): boolean {
+    this.#settleLinks()
+    const changed = this.#world.settle()
+    if (changed) this.#revision++
+    const { problems, notes } = describeProblems({
+      records: this.#records.values(),
+      roots: this.#roots,
+      refusedFolders: this.#refusedFolders,
+      overLimit: this.#overLimit,
+      unwatched: this.#watch.failed,
+      world: this.#world,
+    })
+    const text = JSON.stringify([problems, notes])
+    if (!changed && text === this.#problemsText) return false
+    this.#problemsText = text
+    const pending = this.#stateIsNew ? this.#state.changed : []
+    this.#state = {
+      resources: changed
+        ? { revision: `file-${this.#revision}`, partitions: this.#world.partitions }
+        : this.#state.resources,
+      problems,
+      notes,
+      changed: new Set([...pending, ...this.#world.takeChanged()]),
+    }
+    this.#stateIsNew = true
+    return true
+  }
+
+  // Timers only for what is doubtful, and for the safety net.
+  #plan(): void {
+    if (this.#stopped || this.#onChange === undefined) return
+    if (this.#touches.size > 0 || this.#lookAtAll) this.#schedule()
+    let due = Number.POSITIVE_INFINITY
+    for (const record of this.#records.values()) {
+      due = Math.min(due, record.leaving ? record.leaveAt : (record.hold?.lookAt ?? due))
+    }
+    clearTimeout(this.#dueTimer)
+    if (due !== Number.POSITIVE_INFINITY) {
+      const wait = Math.max(1, Math.ceil(due - performance.now()))
+      this.#dueTimer = setTimeout(() => this.#schedule(), wait)
+    }
+    clearTimeout(this.#rescanTimer)
+    const blind = this.#watch.failed !== undefined || this.#refusedFolders.length > 0
+    const every = this.#options.rescanEvery ?? (blind ? BLIND_RESCAN_MS : RESCAN_MS)
+    // Never more than a few per cent of the time, however large the folder is.
+    this.#rescanTimer = setTimeout(() => this.#touched(undefined, false), Math.max(every, this.#lastScanMs * 30))
+    this.#rescanTimer.unref()
+  }
+
+  async #turn(): Promise<void> {
+    if (performance.now() < this.#turnEnds) return
+    await giveWay()
+    this.#turnEnds = performance.now() + TURN_MS
+  }
+}
+
+function recordKey(root: { readonly folder: number }, path: string): string {
+  return tupleKey([String(root.folder), path])
+}
+
+function realFolder(given: string): string {
+  try {
+    const real = realpathSync(given)
+    if (statSync(real).isDirectory()) return real
+  } catch (error) {
+    throw new Error(`${given}: no such folder (${codeOf(error)})`, { cause: error })
+  }
+  throw new Error(`${given}: not a folder`)
+}
