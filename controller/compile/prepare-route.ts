@@ -1,0 +1,133 @@
+// One Route by itself: defaults filled in, patterns tried, filters merged, everything checked that needs no other object.
+// Pure. index-objects calls it once for each form of a Route; plan-routes only combines what it made.
+import { RE2JS } from 're2js'
+import { compareText } from '../../model/canonical.ts'
+import type { FieldProblem } from '../../model/decode.ts'
+import type { FieldPath } from '../../model/issue.ts'
+import { parseDuration } from '../../model/quantity.ts'
+import type { RouteMatch, RouteRule, RouteSpec } from '../../model/route.ts'
+import type { MatchPlan, ValueMatchPlan } from '../../model/snapshot.ts'
+import { canonicalPath, comparablePath } from '../../model/target.ts'
+import { fieldProblem } from './field-problem.ts'
+import { prepareFilters } from './prepare-filters.ts'
+import type { Prepared, PreparedMatch, PreparedRoute, PreparedRule } from './prepared.ts'
+
+/** Larger programs cost a request more than a pattern of 1,024 characters should; re2js counts instructions. */
+const LARGEST_PATTERN_PROGRAM = 10_000
+
+/** Prepares a decoded Route, or says what is wrong with it. */
+export function prepareRoute(spec: RouteSpec): Prepared<PreparedRoute> {
+  const problems: FieldProblem[] = []
+  const rules = (spec.rules ?? []).map((rule, index) => prepareRule(rule, ['spec', 'rules', index], problems))
+  if (problems.length > 0) return { ok: false, problems }
+  return {
+    ok: true,
+    value: { hostnames: spec.hostnames ?? [], requires: spec.requires ?? [], tls: spec.tls, rules },
+  }
+}
+
+function prepareRule(rule: RouteRule, path: FieldPath, problems: FieldProblem[]): PreparedRule {
+  // Gateway API, HTTPRouteRule.matches: none given means one that takes every request.
+  const written: readonly RouteMatch[] = rule.matches === undefined || rule.matches.length === 0 ? [{}] : rule.matches
+  const matches = written.map((match, index) => prepareMatch(match, [...path, 'matches', index], problems))
+  return {
+    name: rule.name ?? '',
+    matches,
+    backendRefs: rule.backendRefs ?? [],
+    ...prepareFilters(rule, matches, path, problems),
+    settings: prepareSettings(rule),
+  }
+}
+
+function prepareMatch(match: RouteMatch, path: FieldPath, problems: FieldProblem[]): PreparedMatch {
+  const headers = (match.headers ?? []).map((header, index) =>
+    prepareValue(header, header.name.toLowerCase(), [...path, 'headers', index], problems),
+  )
+  const queryParams = (match.queryParams ?? []).map((parameter, index) =>
+    prepareValue(parameter, parameter.name, [...path, 'queryParams', index], problems),
+  )
+  findRepeatedNames(headers, [...path, 'headers'], problems)
+  return {
+    path: preparePath(match, [...path, 'path'], problems),
+    method: match.method ?? null,
+    headers: headers.sort((a, b) => compareText(a.name, b.name)),
+    queryParams: queryParams.sort((a, b) => compareText(a.name, b.name)),
+  }
+}
+
+function preparePath(match: RouteMatch, path: FieldPath, problems: FieldProblem[]): MatchPlan['path'] {
+  const type = match.path?.type ?? 'PathPrefix'
+  const value = match.path?.value ?? '/'
+  if (type === 'RegularExpression') {
+    tryPattern(value, [...path, 'value'], problems)
+    return { type, value }
+  }
+  const canonical = canonicalPath(value)
+  if (canonical === undefined) {
+    problems.push(fieldProblem([...path, 'value'], 'is no path that a request can have.'))
+    return { type, value }
+  }
+  const comparable = comparablePath(canonical)
+  // Gateway API, PathMatchPathPrefix: a slash at the end is ignored.
+  if (type === 'PathPrefix' && comparable.length > 1 && comparable.endsWith('/')) {
+    return { type, value: comparable.slice(0, -1) }
+  }
+  return { type, value: comparable }
+}
+
+function prepareValue(
+  written: { readonly type?: 'Exact' | 'RegularExpression'; readonly value: string },
+  name: string,
+  path: FieldPath,
+  problems: FieldProblem[],
+): ValueMatchPlan {
+  const type = written.type ?? 'Exact'
+  if (type === 'RegularExpression') tryPattern(written.value, [...path, 'value'], problems)
+  return { name, type, value: written.value }
+}
+
+/** Header names are compared without case, so the schema does not see that X-A and x-a are one name. */
+function findRepeatedNames(values: readonly ValueMatchPlan[], path: FieldPath, problems: FieldProblem[]): void {
+  const seen = new Set<string>()
+  values.forEach(({ name }, index) => {
+    if (seen.has(name))
+      problems.push(fieldProblem([...path, index], `repeats the header ${name}; case does not count.`))
+    seen.add(name)
+  })
+}
+
+function tryPattern(pattern: string, path: FieldPath, problems: FieldProblem[]): void {
+  try {
+    if (RE2JS.compile(pattern).programSize() <= LARGEST_PATTERN_PROGRAM) return
+    problems.push(fieldProblem(path, 'is a pattern that is too large; use fewer or smaller repetitions.'))
+  } catch (error) {
+    const why = error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : 'unknown'
+    problems.push(
+      fieldProblem(path, `is not an RE2 pattern (${why}); look-around and back-references do not exist there.`),
+    )
+  }
+}
+
+function prepareSettings(rule: RouteRule): PreparedRule['settings'] {
+  const { balance, timeouts, retry, healthCheck } = rule
+  const passive = healthCheck?.passive
+  return {
+    balance: balance?.algorithm ?? 'LeastConnections',
+    timeouts: {
+      request: timeouts?.request === undefined ? null : parseDuration(timeouts.request),
+      backendRequest: parseDuration(timeouts?.backendRequest ?? '30s'),
+      connect: parseDuration(timeouts?.connect ?? '1s'),
+      idle: parseDuration(timeouts?.idle ?? '60s'),
+    },
+    retry: {
+      attempts: retry?.attempts ?? 2,
+      onConnectFailure: (retry?.on ?? ['ConnectFailure']).includes('ConnectFailure'),
+      backoff: parseDuration(retry?.backoff ?? '25ms'),
+    },
+    passiveHealth: {
+      consecutiveFailures: passive?.consecutiveFailures ?? 5,
+      ejectFor: parseDuration(passive?.ejectFor ?? '10s'),
+      maxEjectedPercent: passive?.maxEjectedPercent ?? 50,
+    },
+  }
+}
