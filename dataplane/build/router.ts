@@ -5,23 +5,30 @@ import type { MatchPlan } from '../../model/snapshot.ts'
 import { comparablePath } from '../../model/target.ts'
 import { compilePath, createPathIndex, pathHolds, type PathIndex, type PathTest } from './path-index.ts'
 import { compilePredicates, type Predicate } from './predicates.ts'
-import type { RouteProgram, TraceEntry } from './program.ts'
 
 /** One match with the program it leads to. */
-interface Candidate {
+interface Candidate<Program> {
   readonly plan: MatchPlan
   readonly test: PathTest
   readonly predicates: readonly Predicate[]
-  readonly route: RouteProgram
+  readonly route: Program
 }
 
-/** Chooses among the matches of a host. */
-export class Router {
-  readonly #candidates: readonly Candidate[]
-  readonly #index: PathIndex<Candidate>
+/** One match, whether it holds, and why or why not: TraceEntry for the programs of rules. */
+export interface TracedMatch<Program> {
+  readonly route: Program
+  readonly matchIndex: number
+  readonly matched: boolean
+  readonly why: string
+}
+
+/** Chooses among the matches of a host. `Program` is what a match leads to. */
+export class Router<Program> {
+  readonly #candidates: readonly Candidate<Program>[]
+  readonly #index: PathIndex<Candidate<Program>>
 
   /** `programOf` gives the program of a match; it may depend on the prefix that matched. Throws on a bad pattern. */
-  constructor(matches: readonly MatchPlan[], programOf: (match: MatchPlan) => RouteProgram) {
+  constructor(matches: readonly MatchPlan[], programOf: (match: MatchPlan) => Program) {
     this.#candidates = matches.map((plan) => ({
       plan,
       test: compilePath(plan.path),
@@ -32,12 +39,12 @@ export class Router {
   }
 
   /** The program of the first match that holds; undefined where none does. */
-  route(request: RequestHead): RouteProgram | undefined {
+  route(request: RequestHead): Program | undefined {
     return this.#index.find(comparablePath(request.path), (candidate) => accepts(candidate, request))?.route
   }
 
   /** Every match in order, whether it holds, and why or why not. */
-  trace(request: RequestHead): readonly TraceEntry[] {
+  trace(request: RequestHead): readonly TracedMatch<Program>[] {
     const path = comparablePath(request.path)
     return this.#candidates.map(({ plan, test, predicates, route }) => {
       const condition = `${plan.path.type} ${plan.path.value}`
@@ -55,7 +62,7 @@ export class Router {
   }
 }
 
-function accepts(candidate: Candidate, request: RequestHead): boolean {
+function accepts(candidate: Candidate<unknown>, request: RequestHead): boolean {
   for (const predicate of candidate.predicates) if (!predicate.holds(request)) return false
   return true
 }

@@ -1,0 +1,228 @@
+// The router against the plain reading of its order: the first match that holds, whatever the set of matches.
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { compareMatches } from '../../model/precedence.ts'
+import type { MatchPlan } from '../../model/snapshot.ts'
+import { comparablePath } from '../../model/target.ts'
+import { makeRequest } from '../../test/support/request.ts'
+import { makeMatch, makeRoute } from '../../test/support/shard.ts'
+import { compilePath, pathHolds } from './path-index.ts'
+import { compilePredicates, queryValues } from './predicates.ts'
+import { Router } from './router.ts'
+
+const routerOf = (...matches: MatchPlan[]) => new Router(matches, (match) => match.index)
+
+const prefix = (value: string, rest: Partial<MatchPlan> = {}) => makeMatch(value, rest)
+const exact = (value: string, rest: Partial<MatchPlan> = {}) => makeMatch({ type: 'Exact', value }, rest)
+const pattern = (value: string, rest: Partial<MatchPlan> = {}) => makeMatch({ type: 'RegularExpression', value }, rest)
+
+describe('paths', () => {
+  it.each([
+    ['/api', '/api', true],
+    ['/api', '/api/', true],
+    ['/api', '/api/x', true],
+    ['/api', '/api//x', true],
+    ['/api', '/apix', false],
+    ['/api', '/API', false],
+    ['/api', '//api', false],
+    ['/api', '/api%2Fadmin', false],
+    ['/api', '/%61pi/x', true],
+    ['/api', '/x/../api', true],
+    ['/api/', '/api', true],
+    ['/api/', '/apix', false],
+    ['/', '/anything', true],
+    ['/a%2fb', '/a%2Fb/c', true],
+    ['/a b', '/a%20b', false],
+  ])('prefix %s, path %s: %s', (value, path, holds) => {
+    expect(routerOf(prefix(value)).route(makeRequest(path)) === 0).toBe(holds)
+  })
+
+  it.each([
+    ['/hello', '/hello', true],
+    ['/hello', '/hello/', false],
+    ['/hello', '/HELLO', false],
+    ['/hello/', '/hello', false],
+    ['/__proto__', '/__proto__', true],
+  ])('exact %s, path %s: %s', (value, path, holds) => {
+    expect(routerOf(exact(value)).route(makeRequest(path)) === 0).toBe(holds)
+  })
+
+  it.each([
+    ['/v[0-9]+', '/v12', true],
+    ['/v[0-9]+', '/v12/', false],
+    ['/v[0-9]+', '/x/v12', false],
+    ['/a|/ab', '/ab', true],
+    ['/a%2Fb', '/a%2fb', true],
+  ])('pattern %s, path %s: %s', (value, path, holds) => {
+    expect(routerOf(pattern(value)).route(makeRequest(path)) === 0).toBe(holds)
+  })
+
+  it('takes the longest of more prefixes than are compared one by one', () => {
+    const matches = Array.from({ length: 40 }, (_, index) => prefix(`/p${index}/x`, { index }))
+    const router = routerOf(
+      ...matches,
+      prefix('/p7', { index: 97 }),
+      prefix('/a/', { index: 98 }),
+      prefix('/', { index: 99 }),
+    )
+    expect(router.route(makeRequest('/p7/x/y'))).toBe(7)
+    expect(router.route(makeRequest('/p7/xy'))).toBe(97)
+    expect(router.route(makeRequest('/a'))).toBe(98)
+    expect(router.route(makeRequest('/p77/x'))).toBe(99)
+  })
+})
+
+describe('conditions', () => {
+  it('methods are exact', () => {
+    const router = routerOf(prefix('/', { method: 'GET' }))
+    expect(router.route(makeRequest('/'))).toBe(0)
+    expect(router.route(makeRequest('/', { method: 'HEAD' }))).toBeUndefined()
+  })
+
+  it.each([
+    [[['X-Version', '2']], 0],
+    [[['x-version', '3']], undefined],
+    [[], undefined],
+    [
+      [
+        ['x-version', '2'],
+        ['X-VERSION', '2'],
+      ],
+      0,
+    ],
+    [
+      [
+        ['x-version', '2'],
+        ['x-version', '3'],
+      ],
+      undefined,
+    ],
+    [
+      [
+        ['x-version', '3'],
+        ['x-version', '2'],
+      ],
+      undefined,
+    ],
+    [[['x-version', '2, 2']], undefined],
+  ] as const)('headers hold where every field line does: %j', (headers, index) => {
+    const router = routerOf(prefix('/', { headers: [{ name: 'x-version', type: 'Exact', value: '2' }] }))
+    expect(router.route(makeRequest('/', { headers }))).toBe(index)
+  })
+
+  it.each([
+    ['/?beta=1', 0],
+    ['/?b%65ta=%31', 0],
+    ['/?beta=1&beta=1', 0],
+    ['/?beta=1&beta=2', undefined],
+    ['/?beta=2&beta=1', undefined],
+    ['/?beta', undefined],
+    ['/?Beta=1', undefined],
+    ['/?x=1;beta=1', undefined],
+    ['/?beta=1#'.slice(0, -1), 0],
+    [`/?${'a&'.repeat(256)}beta=1`, undefined],
+  ])('query parameters hold where every value does: %s', (target, index) => {
+    const router = routerOf(prefix('/', { queryParams: [{ name: 'beta', type: 'Exact', value: '1' }] }))
+    expect(router.route(makeRequest(target))).toBe(index)
+  })
+
+  it('reads the query as a form', () => {
+    expect(queryValues('a=x+y&a=%2B&a=100%&a=%C3%A9&__proto__=1', 'a')).toEqual(['x y', '+', '100%', '\u00e9'])
+    expect(queryValues('?a=1', '?a')).toEqual(['1'])
+    expect(queryValues('a=1&__proto__=2', '__proto__')).toEqual(['2'])
+  })
+
+  it('patterns stand for the whole value', () => {
+    const router = routerOf(prefix('/', { headers: [{ name: 'x-id', type: 'RegularExpression', value: '[0-9]+' }] }))
+    expect(router.route(makeRequest('/', { headers: [['x-id', '12']] }))).toBe(0)
+    expect(router.route(makeRequest('/', { headers: [['x-id', 'a12']] }))).toBeUndefined()
+  })
+
+  it('says why', () => {
+    const router = routerOf(
+      exact('/b'),
+      prefix('/a', { headers: [{ name: 'x-version', type: 'Exact', value: '2' }], index: 1 }),
+      prefix('/', { method: 'POST', queryParams: [{ name: 'q', type: 'Exact', value: '1' }], index: 2 }),
+      prefix('/', { queryParams: [{ name: 'q', type: 'RegularExpression', value: '[a-z]' }], index: 3 }),
+      prefix('/ä', { index: 4 }),
+      prefix('/', { method: 'GET', index: 5 }),
+    )
+    const request = makeRequest('/a?q=7&q=8')
+    expect(router.trace(request).map(({ matched, why }) => [matched, why])).toEqual([
+      [false, 'path: wants Exact /b'],
+      [false, 'header x-version: wants "2", absent'],
+      [false, 'method: wants POST, is GET'],
+      [false, 'query q: wants pattern [a-z], is "7" and "8"'],
+      [false, 'path: PathPrefix /ä is no valid path'],
+      [true, 'PathPrefix /, method GET'],
+    ])
+  })
+})
+
+describe('any set of matches', () => {
+  const segment = fc.constantFrom('a', 'b', 'ab', '', '%2f', '%2F', '%61', '..', 'x')
+  const path = fc.array(segment, { maxLength: 4 }).map((segments) => `/${segments.join('/')}`)
+  const value = fc.constantFrom('1', '2')
+  const condition = fc.record({ name: fc.constantFrom('h', 'k'), type: fc.constant('Exact' as const), value })
+  const matchPlan = fc.record({
+    path: fc.oneof(
+      fc.record({ type: fc.constantFrom('Exact' as const, 'PathPrefix' as const), value: path }),
+      fc.record({
+        type: fc.constant('RegularExpression' as const),
+        value: fc.constantFrom('/a.*', '/[ab]+', '.*', '/a|/b', '/x/.*'),
+      }),
+    ),
+    method: fc.constantFrom(null, null, 'GET', 'POST'),
+    headers: fc.array(condition, { maxLength: 1 }),
+    queryParams: fc.array(condition, { maxLength: 1 }),
+    route: fc.nat(3),
+  })
+  const pair = fc.tuple(fc.constantFrom('h', 'k'), value)
+  const request = fc.record({
+    path,
+    method: fc.constantFrom('GET', 'POST', 'HEAD'),
+    headers: fc.array(pair, { maxLength: 2 }),
+    query: fc.array(pair, { maxLength: 2 }),
+  })
+
+  /** The definition: walk the list, take the first match of which every condition holds. */
+  function plainReading(matches: readonly MatchPlan[], head: ReturnType<typeof makeRequest>): number | undefined {
+    return matches.find(
+      (match) =>
+        pathHolds(compilePath(match.path), comparablePath(head.path)) &&
+        compilePredicates(match).every((predicate) => predicate.holds(head)),
+    )?.index
+  }
+
+  it.each([
+    ['in the order of precedence', true],
+    ['in any order', false],
+  ])('gives the first that holds, %s', (_order, sorted) => {
+    fc.assert(
+      fc.property(
+        fc.array(matchPlan, { maxLength: 30 }),
+        fc.array(request, { minLength: 5, maxLength: 10 }),
+        (plans, requests) => {
+          const routes = [0, 1, 2, 3].map((index) => makeRoute('acme', `r${index}`).id)
+          const matches = plans.map((plan, index): MatchPlan => ({ ...plan, index }))
+          const idOf = (match: MatchPlan) => routes[match.route] ?? makeRoute('acme', 'none').id
+          if (sorted) matches.sort((a, b) => compareMatches(a, idOf(a), b, idOf(b)))
+          const router = routerOf(...matches)
+          for (const each of requests) {
+            const query = each.query.map(([name, text]) => `${name}=${text}`).join('&')
+            let head: ReturnType<typeof makeRequest>
+            try {
+              head = makeRequest(`${each.path}?${query}`, { method: each.method, headers: each.headers })
+            } catch {
+              continue
+            }
+            const expected = plainReading(matches, head)
+            expect(router.route(head)).toBe(expected)
+            expect(router.trace(head).find((entry) => entry.matched)?.route).toBe(expected)
+          }
+        },
+      ),
+      { numRuns: 700 },
+    )
+  })
+})
