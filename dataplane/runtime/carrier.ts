@@ -1,6 +1,9 @@
 // What a codec offers to an exchange: one request, its body, and a place to answer. Types only. Fastify
 // (dataplane/serve), the raw HTTP/1.1 stub and the in-memory carrier (test/support) implement it and pass one suite.
-import type { ClientIdentity, RequestHead, ResponseHead } from '../../model/filter.ts'
+import type { AddressRanges } from '../../model/address.ts'
+import type { ClientIdentity, ResponseHead } from '../../model/filter.ts'
+import type { TenantState } from './pod-state.ts'
+import type { ReceivedRequest } from './received-request.ts'
 
 /** What is known of the connection before any request on it. One object for each connection, shared by its requests. */
 export interface ClientConnection {
@@ -10,6 +13,17 @@ export interface ClientConnection {
   readonly tls: ConnectionTls | null
   /** Port that the client connected to. */
   readonly localPort: number
+  /** The peer is a hop whose X-Forwarded-* are believed. */
+  readonly trustedHop: boolean
+  /** All such hops. */
+  readonly trusted: AddressRanges
+  /** The client certificate of this connection is no longer good: answer 421, close. */
+  revoked(): boolean
+  /**
+   * Counts this connection once for a tenant that it speaks for, until it closes. false: the tenant has `bound`
+   * connections already.
+   */
+  charge(state: TenantState, bound: number | null): boolean
 }
 
 export interface ConnectionTls {
@@ -35,7 +49,7 @@ export interface BodyReader {
 /** One request and its answer, as the codec sees them. Every method is safe to call after the client went (no-op). */
 export interface ClientStream {
   readonly connection: ClientConnection
-  readonly request: RequestHead
+  readonly request: ReceivedRequest
   /** Bytes of the body: 0 for none, null for chunked. */
   readonly bodyLength: number | null
   /** `Expect: 100-continue` was sent; the body will not come before `continue()` (or some seconds). */
@@ -53,6 +67,8 @@ export interface ClientStream {
   respond(head: ResponseHead, length: number | null): void
   /** false: wait for `onDrain`. The bytes are copied or written before it returns. */
   write(chunk: Uint8Array): boolean
+  /** The connection ends after this answer. Before `respond`. */
+  closeAfterAnswer(): void
   /** Ends the answer cleanly. An unread request body is drained up to a cap, else the connection closes in stages. */
   end(trailers: readonly string[]): void
   /** Cuts the connection so that the client can tell that the answer is not whole. */
