@@ -35,6 +35,7 @@ interface StringLimits extends Notes {
   readonly minLength?: number
   readonly maxLength: number
   readonly pattern?: string
+  readonly format?: 'date-time'
   /** The pattern in words, to follow `must be`: `a DNS label: …`. */
   readonly patternMeans?: string
   /** A grammar that a pattern cannot express well; `decode` runs it after the shape. Returns what is wrong, or nothing. */
