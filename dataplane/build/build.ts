@@ -8,7 +8,7 @@ import { createHeaderChange } from './headers.ts'
 import type { BackendProgram, HostProgram, RouteProgram, TenantProgram, TraceEntry } from './program.ts'
 import { Router } from './router.ts'
 import { createLocation, createTarget } from './target.ts'
-import { WeightedChoice } from './weights.ts'
+import { WeightedChoice } from '../runtime/weighted-choice.ts'
 
 /** Where backends come from: the pools of this worker, which outlive every configuration. */
 export interface Backends {

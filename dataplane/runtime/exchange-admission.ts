@@ -35,7 +35,7 @@ const TOO_MANY_CONNECTIONS: Admission = {
  * host's, and where the host demands a client certificate, this connection's must have been verified for it. Plain
  * connections follow the host's plainHTTP; a trusted hop that says https counts as secure.
  */
-export function judgeConnection(host: HostProgram, stream: ClientStream): Admission {
+export function judgeConnection(host: HostProgram, stream: Pick<ClientStream, 'connection' | 'request'>): Admission {
   const { connection, request } = stream
   if (connection.tls !== null && (connection.tls.tenant !== host.tenant.tenant || connection.revoked())) {
     return MISDIRECTED
@@ -59,7 +59,7 @@ export function judgeConnection(host: HostProgram, stream: ClientStream): Admiss
  * Whether the tenant has room: suspended, then rate, concurrency, size of the body by its declared length, connections.
  * After `go` one place of `state.concurrency` is held and must be released.
  */
-export function judgeLimits(tenant: TenantProgram, stream: ClientStream): Admission {
+export function judgeLimits(tenant: TenantProgram, stream: Pick<ClientStream, 'connection' | 'bodyLength'>): Admission {
   if (tenant.suspended) return SUSPENDED
   const { limits, state } = tenant
   const { metrics } = state
@@ -84,7 +84,10 @@ export function judgeLimits(tenant: TenantProgram, stream: ClientStream): Admiss
   return refusal ?? GO
 }
 
-function afterConcurrency(tenant: TenantProgram, stream: ClientStream): Admission | undefined {
+function afterConcurrency(
+  tenant: TenantProgram,
+  stream: Pick<ClientStream, 'connection' | 'bodyLength'>,
+): Admission | undefined {
   const { limits, state } = tenant
   if (limits.concurrency !== null) state.metrics.limitDecision('concurrency', 'allowed')
   if (stream.bodyLength !== null && stream.bodyLength > limits.bodySize) {

@@ -9,7 +9,7 @@ import type { UpstreamRequest } from './upstream.ts'
 
 /** Everything decided: nothing of it is looked at again by the client of the endpoint. */
 export function upstreamRequest(
-  stream: ClientStream,
+  stream: Pick<ClientStream, 'request' | 'connection' | 'bodyLength' | 'websocket' | 'expectsContinue'>,
   route: RouteProgram,
   target: string,
   requestId: string,
