@@ -43,11 +43,7 @@ export class PoolTable {
   }
 
   /** A backend of a rule, ready to be asked. A pool that is not known (yet) has no endpoints. */
-  backend(
-    plan: WeightedBackend & { readonly pool: PoolId },
-    route: RoutePlan,
-    state: TenantState,
-  ): BackendProgram {
+  backend(plan: WeightedBackend & { readonly pool: PoolId }, route: RoutePlan, state: TenantState): BackendProgram {
     return new PoolBackend(this, plan, route, createBalancer(route.balance, this.#random()), state)
   }
 
@@ -99,7 +95,6 @@ class LivePool {
   }
 
   replace(plan: Pool): void {
-    if (this.#plan?.hash === plan.hash) return
     this.#plan = plan
     this.#rebuild()
   }
