@@ -1,0 +1,49 @@
+// Numbers as people read them: rates, durations, shares, counts. Pure. Tables, summaries and the demo use it.
+
+/** `1.1ms`, `310ms`, `1.2s`, `3m 20s`. */
+export function duration(milliseconds: number): string {
+  if (milliseconds < 10) return `${milliseconds.toFixed(1)}ms`
+  if (milliseconds < 1000) return `${Math.round(milliseconds)}ms`
+  if (milliseconds < 60_000) return `${trim(milliseconds / 1000)}s`
+  const seconds = Math.round(milliseconds / 1000)
+  return `${Math.floor(seconds / 60)}m ${seconds % 60}s`
+}
+
+/** `12.5 %` without the blank: `0.0%`, `31%`. */
+export function share(part: number, digits = 1): string {
+  return `${(part * 100).toFixed(digits)}%`
+}
+
+/** `1,204`. */
+export function count(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',')
+}
+
+/** `1 route`, `2 routes`. */
+export function plural(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`
+}
+
+/** Bytes in binary units, as quantities are written: `512`, `64Ki`, `10Mi`. */
+export function bytes(value: number): string {
+  const units = ['', 'Ki', 'Mi', 'Gi', 'Ti']
+  let unit = 0
+  let rest = value
+  while (rest >= 1024 && unit < units.length - 1) {
+    rest /= 1024
+    unit += 1
+  }
+  return `${trim(rest)}${units[unit] ?? ''}`
+}
+
+/** `500/s`, `20/m`, `10000/h`, `6/d`, as rates are written. */
+export function rate(amount: number, seconds: number): string {
+  const unit = { 1: 's', 60: 'm', 3600: 'h', 86400: 'd' }[seconds]
+  return unit === undefined ? `${amount}/${seconds}s` : `${amount}/${unit}`
+}
+
+function trim(value: number): string {
+  return value.toFixed(1).replace(/\.0$/, '')
+}

@@ -1,0 +1,41 @@
+// The whole command line as one tree: what help, completion and docs/reference/cli.md are made from. Importing it is
+// cheap; a verb imports what it needs when it runs.
+import { Command } from 'commander'
+import { addCompile } from './commands/compile.ts'
+import { addCompletion } from './commands/completion.ts'
+import { addDemo } from './commands/demo.ts'
+import { addDiff } from './commands/diff.ts'
+import { addExplain } from './commands/explain.ts'
+import { addHelp } from './commands/help.ts'
+import { addStandalone } from './commands/standalone.ts'
+import { addVersion, atriumVersion } from './commands/version.ts'
+
+/** A new command tree. */
+export function createProgram(): Command {
+  const program = new Command('atrium')
+    .description('One front door that many tenants share, each as if it had its own.')
+    .version(atriumVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this')
+    .helpCommand(false)
+    .showSuggestionAfterError(true)
+    .configureHelp({ helpWidth: 80, showGlobalOptions: false })
+    .exitOverride()
+  program.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'atrium: ')) })
+  program.commandsGroup('Run')
+  addStandalone(program)
+  addDemo(program)
+  program.commandsGroup('Ask')
+  addExplain(program)
+  program.commandsGroup('Before you apply')
+  addCompile(program)
+  addDiff(program)
+  program.commandsGroup('Housekeeping')
+  addCompletion(program)
+  addVersion(program)
+  addHelp(program)
+  for (const verb of program.commands) {
+    verb.copyInheritedSettings(program).helpOption('-h, --help', 'print this')
+    verb.showHelpAfterError(`(atrium ${verb.name()} --help shows the flags)`)
+  }
+  return program.showHelpAfterError('(atrium help lists the verbs)')
+}

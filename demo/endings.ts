@@ -1,0 +1,29 @@
+// How a run of the demo ends: its time is over, a signal, or a key. One promise for all of them.
+import { EXIT_CODES } from '../bin/exit.ts'
+
+/** Resolves with the exit code of whatever comes first. `stop` is for keys. */
+export interface Ending {
+  readonly ended: Promise<number>
+  stop(code: number): void
+}
+
+/** Listens for Ctrl-C and SIGTERM, and for the end of `forMs`. A second signal ends the process at once. */
+export function createEnding(forMs: number | undefined): Ending {
+  const { promise, resolve } = Promise.withResolvers<number>()
+  const timer = forMs === undefined ? undefined : setTimeout(() => resolve(EXIT_CODES.done), forMs)
+  const end = (code: number) => {
+    clearTimeout(timer)
+    resolve(code)
+  }
+  for (const [signal, code] of [
+    ['SIGINT', EXIT_CODES.interrupted],
+    ['SIGTERM', EXIT_CODES.terminated],
+    ['SIGHUP', 129],
+  ] as const) {
+    process.once(signal, () => {
+      process.once(signal, () => process.exit(code))
+      end(code)
+    })
+  }
+  return { ended: promise, stop: end }
+}

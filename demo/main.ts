@@ -1,0 +1,79 @@
+// The demo: the real gateway on examples/demo, backends and clients around it, and the screen. Composition root.
+// bin/commands/demo.ts calls it; the promise is the exit code.
+import { join, relative } from 'node:path'
+import { CommandFailure, EXIT_CODES } from '../bin/exit.ts'
+import type { Terminal } from '../bin/terminal.ts'
+import { Backends } from './backends.ts'
+import type { DemoGateway } from './gateway.ts'
+import { BACKENDS } from './plan.ts'
+import { runPlain } from './plain.ts'
+import { runScreen } from './terminal-run.ts'
+import type { SessionOptions } from './session.ts'
+import { DemoWorld } from './world.ts'
+
+/** What the person asked for. */
+export interface DemoOptions {
+  readonly version: string
+  /** Starts the gateway on these folders; ports are settled by the caller. */
+  readonly startGateway: (folders: readonly string[]) => Promise<DemoGateway>
+  /** Stop after this many milliseconds. */
+  readonly forMs: number | undefined
+  /** Flood half of the time, and let the isolation line decide about the exit code. */
+  readonly noisy: boolean
+  /** Draw on the terminal. */
+  readonly screen: boolean
+}
+
+/** What both faces of the demo work with. */
+export interface DemoRun {
+  readonly version: string
+  readonly readySeconds: number
+  readonly gateway: DemoGateway
+  readonly folder: string
+  readonly session: Omit<SessionOptions, 'onEvent' | 'onChange'>
+  readonly forMs: number | undefined
+  readonly noisy: boolean
+}
+
+const FOLDER = join(import.meta.dirname, '..', 'examples', 'demo')
+
+/** Runs the demo until `forMs` has passed or somebody ends it. */
+export async function runDemo(options: DemoOptions, terminal: Terminal): Promise<number> {
+  const backends = new Backends()
+  const world = await DemoWorld.create()
+  let gateway: DemoGateway | undefined
+  try {
+    const running = await Promise.all(BACKENDS.map((plan) => backends.start(plan)))
+    await world.writeEndpoints(running)
+    gateway = await options.startGateway([FOLDER, world.folder])
+    const folder = shortest(FOLDER)
+    const run: DemoRun = {
+      version: options.version,
+      // The process's own age, so that reading the program counts too.
+      readySeconds: performance.now() / 1000,
+      gateway,
+      folder,
+      session: {
+        gateway,
+        backends,
+        world,
+        configFlags: `--config ${folder} --config ${world.folder} --allow-endpoints 127.0.0.0/8`,
+      },
+      forMs: options.forMs,
+      noisy: options.noisy,
+    }
+    return options.screen ? await runScreen(run, terminal) : await runPlain(run, terminal)
+  } catch (error) {
+    if (error instanceof CommandFailure || !(error instanceof Error)) throw error
+    throw new CommandFailure(EXIT_CODES.usage, `the demo could not start: ${error.message}`)
+  } finally {
+    backends.stop()
+    await gateway?.stop()
+    await world.remove()
+  }
+}
+
+function shortest(path: string): string {
+  const near = relative(process.cwd(), path)
+  return near.length < path.length && near !== '' ? near : path
+}

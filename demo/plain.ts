@@ -1,0 +1,40 @@
+// The demo without a terminal, and as a smoke test: the banner once, then JSON lines; `--for 30s --noisy` is judged by
+// the isolation line.
+import { EXIT_CODES } from '../bin/exit.ts'
+import type { Terminal } from '../bin/terminal.ts'
+import { createEnding } from './endings.ts'
+import { eventLine, resultLine, statusLine } from './json-lines.ts'
+import type { DemoRun } from './main.ts'
+import { bannerLines } from './screen.ts'
+import { DemoSession } from './session.ts'
+
+const STATUS_EVERY_MS = 10_000
+const PLAIN = (_style: string, text: string) => text
+
+/** Runs until the end; the exit code. */
+export async function runPlain(run: DemoRun, terminal: Terminal): Promise<number> {
+  const addresses = run.gateway.ports
+  for (const line of bannerLines({ ...run, addresses, rows: [] }, terminal.columns, PLAIN)) terminal.print(line)
+  terminal.print('')
+  const session = new DemoSession({
+    ...run.session,
+    onEvent: (event) => terminal.print(eventLine(event)),
+    onChange: () => undefined,
+  })
+  const ending = createEnding(run.forMs)
+  session.start()
+  const status = setInterval(
+    () => terminal.print(statusLine(new Date(), session.rows, session.isolation())),
+    STATUS_EVERY_MS,
+  )
+  // Half of the time to know what is usual, half of it for the noise.
+  const noise = run.noisy ? setTimeout(() => session.toggleNoise(), (run.forMs ?? 60_000) / 2) : undefined
+  const code = await ending.ended
+  clearInterval(status)
+  clearTimeout(noise)
+  const isolation = session.isolation()
+  session.stop()
+  terminal.print(resultLine(new Date(), isolation, session.noisySeconds))
+  if (code !== EXIT_CODES.done || !run.noisy) return code
+  return isolation?.verdict === 'held' ? EXIT_CODES.done : EXIT_CODES.no
+}

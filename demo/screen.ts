@@ -1,0 +1,141 @@
+// The demo's picture as lines of text. Pure: the same state and size give the same lines; drawing is draw.ts's work.
+import { duration, plural, share } from '../bin/output/units.ts'
+import { type Column, tableLines } from '../bin/output/table.ts'
+import { cut, pad, wrap } from '../bin/output/width.ts'
+import type { Paint } from '../bin/terminal.ts'
+import { stateWord, type TenantRow } from './figures.ts'
+
+/** Where everything listens. */
+export interface Addresses {
+  readonly http: number
+  readonly https: number | null
+  readonly admin: number | null
+}
+
+/** Everything that the picture shows. */
+export interface Picture {
+  readonly version: string
+  readonly readySeconds: number
+  readonly addresses: Addresses
+  readonly folder: string
+  readonly rows: readonly TenantRow[]
+  /** Tenant to what stands after its state: `p99 1.05x`. */
+  readonly remarks: ReadonlyMap<string, string>
+  readonly snapshot: string
+  readonly workers: string
+  readonly isolation: string
+  /** Newest last. */
+  readonly events: readonly string[]
+  readonly page: 'table' | 'help' | { readonly prompt: string } | { readonly answer: readonly string[] }
+}
+
+const KEYS = 'n noisy neighbour   b break a backend   x bad config   e explain   h help   q quit'
+const WIDEST = 100
+
+/** The lines for a terminal of that size; colours through `paint`, which may add none. */
+export function pictureLines(
+  picture: Picture,
+  size: { readonly columns: number; readonly rows: number },
+  paint: (style: Paint, text: string) => string,
+): string[] {
+  const width = Math.min(size.columns, WIDEST) - 2
+  const head = bannerLines(picture, width, paint)
+  const foot = ['', paint('dim', cut(KEYS, width))]
+  const body = bodyLines(picture, width, size.rows - head.length - foot.length - 2, paint)
+  const lines = ['', ...head, '', ...body, ...foot].map((line) => (line === '' ? '' : `  ${line}`))
+  return lines.slice(0, Math.max(1, size.rows - 1))
+}
+
+/** The first lines: what runs, where, and a command to try. Without a terminal they are printed once. */
+export function bannerLines(
+  picture: Pick<Picture, 'version' | 'readySeconds' | 'addresses' | 'folder' | 'rows'>,
+  width: number,
+  paint: (style: Paint, text: string) => string,
+): string[] {
+  const { http, https, admin } = picture.addresses
+  const title = `Atrium ${picture.version}  ready in ${picture.readySeconds.toFixed(1)} s`
+  const url = `http://shop.acme.localhost:${http}`
+  return [
+    cut(`${title}        no cluster, config from ${picture.folder} (edits are live)`, width).replace(
+      title,
+      paint('bold', title),
+    ),
+    '',
+    cut(`Gateway   ${url}${https === null ? '' : `     also https on ${https}, demo certificate`}`, width),
+    ...(admin === null ? [] : [cut(`Admin     http://localhost:${admin}/metrics  /status  /snapshot`, width)]),
+    cut(`Try       curl ${url}/api/orders`, width),
+    cut(`          curl -H 'Host: shop.acme.localhost' http://127.0.0.1:${http}/api/orders`, width),
+  ]
+}
+
+function bodyLines(
+  picture: Picture,
+  width: number,
+  room: number,
+  paint: (style: Paint, text: string) => string,
+): string[] {
+  if (picture.page === 'help') return HELP.flatMap((text) => (text === '' ? [''] : wrap(text, width)))
+  const table = tableOf(picture, width, paint)
+  const total = picture.rows.reduce((sum, row) => sum + row.requestsPerSecond, 0)
+  const status = `snapshot ${picture.snapshot} on ${picture.workers} · ${total.toFixed(1)} req/s`
+  const lines = [...table, '', cut(status, width)]
+  if (picture.isolation !== '') lines.push('', ...wrap(`Isolation   ${picture.isolation}`, width))
+  if (typeof picture.page === 'object') {
+    const page = picture.page
+    if ('prompt' in page) return [...lines, '', `explain ${page.prompt}▏`, paint('dim', 'Enter asks, Escape goes back')]
+    return [...page.answer.map((line) => cut(line, width)).slice(0, room - 1), paint('dim', 'any key goes back')]
+  }
+  const space = Math.max(0, room - lines.length - 1)
+  const events = picture.events.flatMap((event) => wrap(event, width))
+  return space === 0 || events.length === 0 ? lines : [...lines, '', ...events.slice(-space)]
+}
+
+function tableOf(picture: Picture, width: number, paint: (style: Paint, text: string) => string): string[] {
+  const state = (row: TenantRow) => pad(stateWord(row), 8) + remark(picture, row)
+  const columns: Column<TenantRow>[] = [
+    { title: 'TENANT', value: (row) => row.tenant },
+    { title: 'ROUTES', value: (row) => String(row.routes), align: 'right', drop: 1 },
+    { title: ' REQ/S', value: (row) => row.requestsPerSecond.toFixed(1), align: 'right' },
+    { title: '   P50', value: (row) => latency(row.p50), align: 'right', drop: 2 },
+    { title: '   P99', value: (row) => latency(row.p99), align: 'right' },
+    { title: 'ERRORS', value: (row) => share(row.errors), align: 'right' },
+    {
+      title: 'OF LIMIT',
+      value: (row) => (row.ofLimit === undefined ? '-' : share(row.ofLimit, 0)),
+      align: 'right',
+      drop: 3,
+    },
+    {
+      title: 'STATE',
+      value: state,
+      paint: (row, cell) => paint(stateWord(row) === 'Serving' ? 'green' : 'yellow', cell),
+    },
+  ]
+  return tableLines(columns, picture.rows, { width, headers: true })
+}
+
+function remark(picture: Picture, row: TenantRow): string {
+  const said = picture.remarks.get(row.tenant)
+  if (said !== undefined) return `  ${said}`
+  if (row.refusedPerSecond >= 1) return `  ${row.refusedPerSecond.toFixed(0)} req/s answered 429`
+  if (row.endpoints.ready < row.endpoints.all) {
+    return `  ${row.endpoints.ready} of ${plural(row.endpoints.all, 'endpoint')}`
+  }
+  return ''
+}
+
+function latency(milliseconds: number | undefined): string {
+  return milliseconds === undefined ? '-' : duration(milliseconds)
+}
+
+const HELP = [
+  'n   initech sends ten times its limit of 50 requests a second; again: stop. Watch the P99 of the others.',
+  "b   kills one of acme's two API backends; again: brings it back. Watch the errors of acme.",
+  'x   writes a Route of initech that claims a host of acme; again: removes it. Watch who notices.',
+  'e   asks where a request would go, and why.',
+  'q   quits and ends everything that the demo started.',
+  '',
+  'Every key says which command does the same without the demo. The YAML is yours to edit: examples/demo.',
+  '',
+  'P50 and P99 are what the demo’s clients saw, over 10 s; the rest is what the gateway counts (/metrics).',
+]
