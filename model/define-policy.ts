@@ -25,6 +25,14 @@ export interface LostField {
 /** A mistake that the schema cannot express, found by `check`. The message is a clause without the path. */
 export type BodyProblem = ValueProblem
 
+/** What `explain` says of a config. */
+export interface PolicyDescription {
+  /** One clause: `deny 203.0.113.0/24`. */
+  readonly summary: string
+  /** Limits in it, which explain lists with the tenant's own. `key`: what requests are told apart by, '' for nothing. */
+  readonly limits?: readonly { readonly name: string; readonly rule: string; readonly key: string }[]
+}
+
 /**
  * The pure half of a policy. `compile` gets one layer (the most specific body) or two (an override first, then the
  * tenant's own body); the result must be at least as strict as every layer.
@@ -41,6 +49,8 @@ export interface PolicyDefinition<BodySchema extends Schema = Schema, Config = u
   compile(layers: readonly PolicyLayer<Value<BodySchema>>[]): Config
   /** Header names that the policy may set on the request to the backend: removed from client input first. */
   ownedRequestHeaders?(config: Config): readonly string[]
+  /** A config in words. */
+  describe?(config: Config): PolicyDescription
 }
 
 /** Keeps the types of a definition together. */

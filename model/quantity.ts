@@ -52,6 +52,12 @@ export function parseRate(text: string): Rate {
   return { count: Number(match[1]), seconds: SECONDS[match[2] ?? ''] ?? Number.NaN }
 }
 
+/** A rate as users write it: `500/s`. */
+export function formatRate(rate: Rate): string {
+  const unit = Object.keys(SECONDS).find((name) => SECONDS[name] === rate.seconds)
+  return unit === undefined ? `${rate.count} in ${rate.seconds} s` : `${rate.count}/${unit}`
+}
+
 /**
  * A size in bytes from a Kubernetes quantity
  * (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/), whole bytes only.

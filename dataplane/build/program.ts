@@ -2,7 +2,7 @@
 // reads one TenantProgram once and keeps it; activation swaps the slots that changed in one turn.
 import type { GatewayErrorCode } from '../../model/gateway-error.ts'
 import type { Head, Hooks, RequestHead } from '../../model/filter.ts'
-import type { HostTls, RouteId, RoutePlan, TenantLimits } from '../../model/snapshot.ts'
+import type { HostTls, MatchPlan, RouteId, RoutePlan, TenantLimits } from '../../model/snapshot.ts'
 import type { EndpointClient } from '../runtime/upstream.ts'
 import type { EndpointState, RouteMetrics, TenantState } from '../runtime/pod-state.ts'
 import type { Limiter } from '../../model/filter.ts'
@@ -25,6 +25,7 @@ export interface HostProgram {
 }
 
 export interface TraceEntry {
+  readonly match: MatchPlan
   readonly route: RouteProgram
   readonly matchIndex: number
   readonly matched: boolean

@@ -16,6 +16,7 @@ interface Candidate<Program> {
 
 /** One match, whether it holds, and why or why not: TraceEntry for the programs of rules. */
 export interface TracedMatch<Program> {
+  readonly match: MatchPlan
   readonly route: Program
   readonly matchIndex: number
   readonly matched: boolean
@@ -53,6 +54,7 @@ export class Router<Program> {
       else if (!pathHolds(test, path)) failure = `path: wants ${condition}`
       for (const predicate of predicates) failure ??= predicate.failure(request)
       return {
+        match: plan,
         route,
         matchIndex: plan.index,
         matched: failure === undefined,

@@ -67,6 +67,16 @@ function clientValidationOf(shard: TenantShard, tls: HostTls | null): ClientVali
   }
 }
 
+/** Why no handshake for a name can succeed, whatever the client shows; undefined where one can. */
+export function handshakeObstacle(
+  identity: HostIdentity | undefined,
+  hasDefaultCertificate: boolean,
+): 'NameUnknown' | 'NoCertificate' | 'NoAuthority' | undefined {
+  if (identity?.clientValidation?.authorities.length === 0) return 'NoAuthority'
+  if (hasDefaultCertificate || (identity !== undefined && identity.certificates.length > 0)) return undefined
+  return identity === undefined ? 'NameUnknown' : 'NoCertificate'
+}
+
 /**
  * A server that never listens: connections are handed to it, and it runs their handshakes with this host's options.
  * Throws where the material cannot be used.

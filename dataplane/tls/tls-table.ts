@@ -9,7 +9,13 @@ import type { TenantShard } from '../../model/snapshot.ts'
 import { NameIndex } from '../build/name-index.ts'
 import type { ConnectionTls } from '../runtime/carrier.ts'
 import { MAX_HELLO_LENGTH, readClientHello } from './client-hello.ts'
-import { type CertificateMaterial, createHandshakeServer, type HostIdentity, identitiesOf } from './host-identity.ts'
+import {
+  type CertificateMaterial,
+  createHandshakeServer,
+  handshakeObstacle,
+  type HostIdentity,
+  identitiesOf,
+} from './host-identity.ts'
 import { RecentList } from './recent-list.ts'
 import type { TlsFront } from './tls-types.ts'
 
@@ -203,12 +209,11 @@ export class TlsTable implements TlsFront {
   }
 
   #createServer(identity: HostIdentity | undefined): Server | null {
-    const validation = identity?.clientValidation ?? null
-    if (validation?.authorities.length === 0) return null
-    const own = identity?.certificates ?? []
     const fallback = this.#options.defaultCertificate
+    if (handshakeObstacle(identity, fallback !== undefined) !== undefined) return null
+    const validation = identity?.clientValidation ?? null
+    const own = identity?.certificates ?? []
     const certificates = own.length > 0 || fallback === undefined ? own : [fallback]
-    if (certificates.length === 0) return null
     try {
       const server = createHandshakeServer(
         certificates,

@@ -1,8 +1,8 @@
 // access: who may come in, by address. Pure. Door one: schema, places, order of strictness, compile.
 import { AddressRanges, parseCidr } from '../../model/address.ts'
-import { definePolicy, type LostField } from '../../model/define-policy.ts'
+import { definePolicy, type LostField, type PolicyDescription } from '../../model/define-policy.ts'
 import { compileAccess } from './compile.ts'
-import { type AccessBody, accessBody } from './schema.ts'
+import { type AccessBody, type AccessConfig, accessBody } from './schema.ts'
 
 /** The policy `access`. */
 export const access = definePolicy({
@@ -11,7 +11,17 @@ export const access = definePolicy({
   attachesTo: ['TenantDefaults', 'TenantOverrides', 'Namespace', 'Route', 'Rule'],
   looserFields,
   compile: compileAccess,
+  describe,
 })
+
+/** Allow lists of several layers all hold. */
+function describe(config: AccessConfig): PolicyDescription {
+  const parts = [
+    ...config.allow.map((ranges) => `allow ${ranges.join(', ')}`),
+    ...(config.deny.length === 0 ? [] : [`deny ${config.deny.join(', ')}`]),
+  ]
+  return { summary: parts.length === 0 ? 'everybody' : parts.join('; ') }
+}
 
 /** The allowed ranges of `own` that `override` cuts; the whole of `ip` where `own` has no list of them. */
 function looserFields(own: AccessBody, override: AccessBody): readonly LostField[] {

@@ -1,8 +1,8 @@
 // rateLimits: how many requests may come, by what they are told apart. Pure. Door one: schema, places, strictness, compile.
-import { definePolicy, type LostField } from '../../model/define-policy.ts'
-import { parseRate } from '../../model/quantity.ts'
+import { definePolicy, type LostField, type PolicyDescription } from '../../model/define-policy.ts'
+import { formatRate, parseRate } from '../../model/quantity.ts'
 import { compileRateLimits } from './compile.ts'
-import { type RateLimit, type RateLimitsBody, rateLimitsBody } from './schema.ts'
+import { type RateLimit, type RateLimitsBody, type RateLimitsConfig, rateLimitsBody } from './schema.ts'
 
 /** The policy `rateLimits`. */
 export const rateLimits = definePolicy({
@@ -11,7 +11,17 @@ export const rateLimits = definePolicy({
   attachesTo: ['TenantDefaults', 'TenantOverrides', 'Namespace', 'Route', 'Rule'],
   looserFields,
   compile: compileRateLimits,
+  describe,
 })
+
+function describe(config: RateLimitsConfig): PolicyDescription {
+  const limits = config.limits.map(({ name, count, seconds, burst, key }) => ({
+    name,
+    rule: `${formatRate({ count, seconds })}, burst ${burst}`,
+    key: key.map((part) => (part.type === 'header' ? `header ${part.name}` : part.type)).join(' and '),
+  }))
+  return { summary: limits.map((limit) => `${limit.name} ${limit.rule}`).join('; '), limits }
+}
 
 /**
  * The limits of `own` that can never refuse anything, because a limit of `override` refuses it first. All layers hold,
