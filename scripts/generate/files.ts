@@ -1,0 +1,23 @@
+// Every generated file of the repository, as text in memory. generate.ts writes them, check.ts compares them with the
+// ones that stand there. Nothing here depends on the machine or the time.
+import { customKinds } from '../../model/custom-kinds.ts'
+import { POLICIES } from '../../policies/index.ts'
+import { crdFile } from './crds.ts'
+import { editorSchemaFile } from './editor-schema.ts'
+import { errorFiles } from './errors.ts'
+import { referenceFiles } from './reference.ts'
+
+/** Folders that hold generated files only: whatever else stands in them is stale. */
+export const GENERATED_FOLDERS = ['crds', 'docs/errors', 'docs/reference'] as const
+
+/** From path to text, ordered by path. */
+export function generatedFiles(): ReadonlyMap<string, string> {
+  const kinds = customKinds(POLICIES)
+  const files = new Map<string, string>([
+    ...kinds.map((kind) => crdFile(kind)),
+    ...kinds.map((kind) => editorSchemaFile(kind)),
+    ...referenceFiles(kinds),
+    ...errorFiles(),
+  ])
+  return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)))
+}
