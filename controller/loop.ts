@@ -1,0 +1,282 @@
+// The order of the controller: collect changes, compile, stamp and store, publish, report. Acts at once when idle and
+// coalesces what arrives while it is busy; never before the first full state. controller/main.ts makes it.
+import { compile as compileResources } from './compile/compile.ts'
+import type { CompileResult, CompileSettings } from './compile/compile-types.ts'
+import { lastGoodFor } from './compile/last-good.ts'
+import type { Claim, LastGood, ResourceSet } from '../model/resources.ts'
+import type { PodAcknowledgement, Publisher } from './publish/publisher.ts'
+import type { Source, SourceState } from './sources/source.ts'
+import { expireClaims, reconcileClaims } from './state/reconcile-claims.ts'
+import type { StateStore } from './state/state-store.ts'
+
+/** Two clocks: milliseconds since the epoch for stamps, monotonic milliseconds for durations. */
+export interface Clock {
+  now(): number
+  monotonic(): number
+}
+
+export interface LoopOptions {
+  readonly source: Source
+  readonly publisher: Publisher
+  readonly settings: CompileSettings
+  readonly store: StateStore
+  /** Milliseconds that a released host or namespace stays with its former tenant. */
+  readonly hostTransferDelay: number
+  readonly clock: Clock
+  /** Called after each cycle, and when an issue begins or ends by time alone. */
+  readonly report: (state: LoopState) => void
+  /** Called for what went wrong inside, never for a user's mistake. One sentence. */
+  readonly warn: (message: string, error?: unknown) => void
+  /** Another compile, for tests. */
+  readonly compile?: typeof compileResources
+}
+
+/** What the loop came to. */
+export interface LoopState {
+  /** What was compiled last. */
+  readonly resources: ResourceSet
+  readonly result: CompileResult
+  readonly source: SourceState
+  readonly acknowledgements: readonly PodAcknowledgement[]
+  /** Of the last publication; 0 before the first. */
+  readonly sequence: number
+  /** Milliseconds of the last compile, claims settled. */
+  readonly compileMs: number
+  /** Milliseconds from the source's word to the answer of the dataplane; undefined where nothing was published. */
+  readonly activationMs: number | undefined
+  /** Number of cycles so far. */
+  readonly cycles: number
+}
+
+export interface Loop {
+  /** Resolves after the first cycle. Rejects only where the source does. */
+  start(): Promise<void>
+  /** Resolves when nothing runs any more. The source is stopped too. */
+  stop(): Promise<void>
+  /** undefined before the first cycle. */
+  state(): LoopState | undefined
+}
+
+// Claims may free what others wait for, whose claims may free more; each round needs a tenant to let go of something.
+const MAX_ROUNDS = 4
+const RETRY_MS = 1_000
+const MAX_TIMER_MS = 3_600_000
+
+/** Makes a loop. Nothing happens before `start`. */
+export function createLoop(options: LoopOptions): Loop {
+  return new ControlLoop(options)
+}
+
+class ControlLoop implements Loop {
+  readonly #options: LoopOptions
+  readonly #compile: typeof compileResources
+  #claims: readonly Claim[] = []
+  #storedLastGood: readonly LastGood[] = []
+  #unsaved = false
+  #state: LoopState | undefined
+  #published: { readonly version: string; readonly endpointsRevision: string } | undefined
+  #sequence = 0
+  #dirtyAt: number | undefined
+  #running: Promise<void> | undefined
+  #ready = false
+  #stopped = false
+  #timer: NodeJS.Timeout | undefined
+  #nextExpiry: number | undefined
+  #retry = false
+
+  constructor(options: LoopOptions) {
+    this.#options = options
+    this.#compile = options.compile ?? compileResources
+  }
+
+  async start(): Promise<void> {
+    const loaded = await this.#options.store.load()
+    for (const warning of loaded.warnings) this.#options.warn(warning)
+    this.#claims = loaded.claims
+    this.#storedLastGood = loaded.lastGood
+    await this.#options.source.start(() => this.#changed())
+    this.#ready = true
+    this.#changed()
+    await this.#running
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    clearTimeout(this.#timer)
+    await this.#options.source.stop()
+    await this.#running
+  }
+
+  state(): LoopState | undefined {
+    return this.#state
+  }
+
+  #changed(): void {
+    this.#dirtyAt ??= this.#options.clock.monotonic()
+    if (this.#ready && !this.#stopped) this.#running ??= this.#run()
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (this.#dirtyAt !== undefined && !this.#stopped) {
+        const changedAt = this.#dirtyAt
+        this.#dirtyAt = undefined
+        await this.#cycle(changedAt)
+      }
+    } finally {
+      this.#running = undefined
+    }
+    this.#plan()
+  }
+
+  async #cycle(changedAt: number): Promise<void> {
+    const { source, clock } = this.#options
+    const read = source.read()
+    const started = clock.monotonic()
+    const compiled = this.#compileSettled(read)
+    if (compiled === undefined) return
+    const compileMs = clock.monotonic() - started
+    await this.#save(compiled.result)
+    const acknowledgements = await this.#publish(compiled.result)
+    this.#state = {
+      ...compiled,
+      source: read,
+      acknowledgements: acknowledgements ?? this.#state?.acknowledgements ?? [],
+      sequence: this.#sequence,
+      compileMs,
+      activationMs: acknowledgements === undefined ? this.#state?.activationMs : clock.monotonic() - changedAt,
+      cycles: (this.#state?.cycles ?? 0) + 1,
+    }
+    this.#report()
+  }
+
+  // Compiles until the claims stand still: a name that was let go may at once be somebody else's.
+  #compileSettled(read: SourceState): { resources: ResourceSet; result: CompileResult } | undefined {
+    const { clock, hostTransferDelay } = this.#options
+    const previous = this.#state
+    const lastGood = this.#fenced('last good forms', () =>
+      lastGoodFor(read.resources.partitions, previous, this.#storedLastGood),
+    )
+    if (lastGood === undefined) return undefined
+    // What expired by time alone holds no longer when compile looks.
+    const standing = expireClaims(this.#claims, clock.now(), hostTransferDelay)
+    if (standing !== this.#claims) this.#unsaved = true
+    this.#claims = standing
+    let memo = previous?.result
+    for (let round = 1; ; round++) {
+      const resources: ResourceSet = { ...read.resources, claims: this.#claims, lastGood }
+      const result = this.#compileOnce(resources, memo)
+      if (result === undefined) return undefined
+      const claims = reconcileClaims(this.#claims, result.claims, clock.now(), hostTransferDelay)
+      this.#takeClaims(claims)
+      if (!claims.freed || round === MAX_ROUNDS) return { resources, result }
+      memo = result
+    }
+  }
+
+  #takeClaims(reconciled: ReturnType<typeof reconcileClaims>): void {
+    if (reconciled.changed) this.#unsaved = true
+    this.#claims = reconciled.claims
+    this.#nextExpiry = reconciled.nextExpiry
+  }
+
+  #compileOnce(resources: ResourceSet, previous: CompileResult | undefined): CompileResult | undefined {
+    const { settings } = this.#options
+    const result = this.#fenced('compile', () => this.#compile(resources, settings, previous))
+    if (result !== undefined || previous === undefined) return result
+    // The previous result only saves time: without it a defect in its reuse cannot stop the gateway.
+    return this.#fenced('compile from nothing', () => this.#compile(resources, settings))
+  }
+
+  async #save(result: CompileResult): Promise<void> {
+    if (!sameForms(result.lastGood, this.#storedLastGood)) this.#unsaved = true
+    this.#storedLastGood = result.lastGood
+    if (!this.#unsaved) return
+    try {
+      await this.#options.store.save({ claims: this.#claims, lastGood: result.lastGood })
+      this.#unsaved = false
+    } catch (error) {
+      // Serving goes on: a full disk must not stop a revocation from reaching the dataplane.
+      this.#options.warn('Claims and last good forms could not be stored; they would be lost in a crash.', error)
+    }
+  }
+
+  // Returns undefined where the dataplane has it already.
+  async #publish(result: CompileResult): Promise<readonly PodAcknowledgement[] | undefined> {
+    const { version, endpointsRevision } = result.snapshot
+    const last = this.#published
+    if (!this.#retry && last?.version === version && last.endpointsRevision === endpointsRevision) return undefined
+    this.#sequence += 1
+    this.#published = { version, endpointsRevision }
+    try {
+      const answers = await this.#options.publisher.publish(result.snapshot, this.#sequence)
+      this.#retry = answers.length === 0
+      return answers
+    } catch (error) {
+      this.#options.warn('Publishing failed; it is tried again.', error)
+      this.#retry = true
+      return []
+    }
+  }
+
+  #report(): void {
+    const state = this.#state
+    if (state !== undefined) this.#fenced('report', () => this.#options.report(state))
+  }
+
+  #fenced<Result>(what: string, run: () => Result): Result | undefined {
+    try {
+      return run()
+    } catch (error) {
+      this.#options.warn(`A defect in ${what}: the last state goes on serving.`, error)
+      return undefined
+    }
+  }
+
+  // Wakes for what time alone changes: claims that expire, issues that begin or end, a publication to repeat.
+  #plan(): void {
+    clearTimeout(this.#timer)
+    if (this.#stopped) return
+    if (this.#dirtyAt !== undefined) {
+      this.#changed()
+      return
+    }
+    const now = this.#options.clock.now()
+    const wait = Math.min(
+      (this.#nextExpiry ?? Number.POSITIVE_INFINITY) - now,
+      this.#retry || this.#unsaved ? RETRY_MS : Number.POSITIVE_INFINITY,
+    )
+    const issue = nextTurn(this.#state?.result, now) - now
+    if (wait === Number.POSITIVE_INFINITY && issue === Number.POSITIVE_INFINITY) return
+    const delay = Math.min(Math.max(1, Math.ceil(Math.min(wait, issue))), MAX_TIMER_MS)
+    this.#timer = setTimeout(() => this.#wake(wait <= issue), delay)
+    this.#timer.unref()
+  }
+
+  #wake(cycle: boolean): void {
+    if (cycle) {
+      this.#changed()
+      return
+    }
+    this.#report()
+    this.#plan()
+  }
+}
+
+function sameForms(a: readonly LastGood[], b: readonly LastGood[]): boolean {
+  return (
+    a === b ||
+    (a.length === b.length &&
+      a.every((entry, index) => entry.body === b[index]?.body && entry.material === b[index]?.material))
+  )
+}
+
+/** The next time at which an issue begins or ends, milliseconds since the epoch. */
+function nextTurn(result: CompileResult | undefined, now: number): number {
+  let next = Number.POSITIVE_INFINITY
+  for (const { from, until } of result?.issues ?? []) {
+    if (from !== undefined && from > now) next = Math.min(next, from)
+    if (until !== undefined && until > now) next = Math.min(next, until)
+  }
+  return next
+}

@@ -1,0 +1,173 @@
+// Prints what changed in the conditions of objects, for standalone: one entry for each object whose Ready changed, and
+// for each problem of a file that has no object. controller/main.ts hands it every state; it writes lines, nothing else.
+import type { FieldPath, Issue } from '../../model/issue.ts'
+import { formatPath, REASONS } from '../../model/issue.ts'
+import { objectKey, objectLabel, type ObjectRef } from '../../model/resources.ts'
+import type { Position, SourceProblem } from '../sources/source.ts'
+import type { ObjectStatus } from './conditions.ts'
+import { printable } from './printable.ts'
+
+export interface ConsoleWriterOptions {
+  /** One line, without its line break. */
+  readonly write: (line: string) => void
+  /** text for people, json (one object a line) where nobody watches. */
+  readonly format: 'text' | 'json'
+  readonly locate: (object: ObjectRef, path: FieldPath) => Position | undefined
+  /** Milliseconds since the epoch, for json. */
+  readonly now: () => number
+}
+
+/** What is told of one state. */
+export interface ConsoleReport {
+  readonly statuses: readonly ObjectStatus[]
+  readonly problems: readonly SourceProblem[]
+  readonly notes: readonly SourceProblem[]
+}
+
+export interface ConsoleWriter {
+  report(report: ConsoleReport): void
+}
+
+/** What happened to an object or a file, in one word. */
+type Event = 'rejected' | 'degraded' | 'warns' | 'pending' | 'serving' | 'removed' | 'unreadable' | 'readable' | 'note'
+
+interface Line {
+  readonly event: Event
+  readonly position?: Position | undefined
+  readonly status?: ObjectStatus
+  readonly message?: string
+  readonly path?: FieldPath
+}
+
+/** Makes a writer that remembers what it has told. The first report tells only what is not well. */
+export function createConsoleWriter(options: ConsoleWriterOptions): ConsoleWriter {
+  return new ChangeWriter(options)
+}
+
+class ChangeWriter implements ConsoleWriter {
+  readonly #options: ConsoleWriterOptions
+  #told = new Map<string, { readonly text: string; readonly status: ObjectStatus }>()
+  #problems = new Map<string, SourceProblem>()
+  #notes = new Map<string, SourceProblem>()
+  #first = true
+
+  constructor(options: ConsoleWriterOptions) {
+    this.#options = options
+  }
+
+  report({ statuses, problems, notes }: ConsoleReport): void {
+    this.#reportProblems(problems.filter((problem) => problem.issue === undefined))
+    this.#reportNotes(notes)
+    const told = new Map<string, { text: string; status: ObjectStatus }>()
+    for (const status of statuses) {
+      const key = objectKey(status.object)
+      const { ready } = status
+      const text = [ready.status, ready.reason, ready.message].join('\n')
+      told.set(key, { text, status })
+      const before = this.#told.get(key)
+      if (before?.text === text) continue
+      if (before === undefined && isWell(status) && this.#first) continue
+      // A word in a message of what is well is no news.
+      if (before !== undefined && isWell(status) && isWell(before.status)) continue
+      this.#print(this.#lineOf(status))
+    }
+    for (const [key, { status }] of this.#told) if (!told.has(key)) this.#print(this.#goneLine(status))
+    this.#told = told
+    this.#first = false
+  }
+
+  #reportProblems(problems: readonly SourceProblem[]): void {
+    const next = new Map(problems.map((problem) => [problemText(problem), problem]))
+    const files = new Set(problems.map((problem) => problem.position?.file))
+    for (const [text, { position, message }] of next) {
+      if (!this.#problems.has(text)) this.#print({ event: 'unreadable', position, message })
+    }
+    const cleared = new Set<string | undefined>()
+    for (const [text, { position }] of this.#problems) {
+      if (next.has(text) || files.has(position?.file) || cleared.has(position?.file)) continue
+      cleared.add(position?.file)
+      this.#print({ event: 'readable', position, message: 'The file is read again.' })
+    }
+    this.#problems = next
+  }
+
+  #reportNotes(notes: readonly SourceProblem[]): void {
+    const next = new Map(notes.map((note) => [problemText(note), note]))
+    for (const [text, { position, message }] of next) {
+      if (!this.#notes.has(text)) this.#print({ event: 'note', position, message })
+    }
+    this.#notes = next
+  }
+
+  #lineOf(status: ObjectStatus): Line {
+    const path = isWell(status) ? [] : (status.cause?.path ?? [])
+    return { event: eventOf(status), position: this.#options.locate(status.object, path), status, path }
+  }
+
+  // An object without a form in force that has no issue any more is gone, or was never ours to judge.
+  #goneLine(status: ObjectStatus): Line {
+    const position = this.#options.locate(status.object, [])
+    return { event: position === undefined ? 'removed' : 'serving', position, status: { ...status, cause: undefined } }
+  }
+
+  #print(line: Line): void {
+    if (this.#options.format === 'json') this.#options.write(jsonLine(line, this.#options.now()))
+    else for (const text of textLines(line)) this.#options.write(text)
+  }
+}
+
+function isWell(status: ObjectStatus): boolean {
+  return status.ready.status === 'True' && status.ready.reason === 'Serving'
+}
+
+function eventOf(status: ObjectStatus): Event {
+  if (status.ready.status === 'Unknown') return 'pending'
+  if (status.ready.status === 'True') return isWell(status) ? 'serving' : 'warns'
+  return status.cause === undefined || status.cause.severity === 'rejects' ? 'rejected' : 'degraded'
+}
+
+function placeText(position: Position | undefined): string {
+  return position === undefined ? '' : `${position.file}:${position.line}:${position.column}  `
+}
+
+function textLines({ event, position, status, message, path }: Line): string[] {
+  if (status === undefined) return [printable(`${placeText(position)}${event}  ${message ?? ''}`)]
+  const told = event === 'rejected' || event === 'degraded' || event === 'warns' || event === 'pending'
+  const lines = [
+    printable(`${placeText(position)}${objectLabel(status.object)}  ${event}${told ? `  ${status.ready.reason}` : ''}`),
+  ]
+  if (!told) return lines
+  const where = path === undefined || path.length === 0 ? '' : `${formatPath(path)}: `
+  if (status.ready.message !== '') lines.push(printable(`  ${where}${status.ready.message}`))
+  lines.push(printable(`  ${fixOf(status.cause, status)}      atrium help ${status.ready.reason}`))
+  return lines
+}
+
+function fixOf(cause: Issue | undefined, status: ObjectStatus): string {
+  return REASONS[cause?.reason ?? status.ready.reason].fix
+}
+
+function jsonLine({ event, position, status, message, path }: Line, now: number): string {
+  return JSON.stringify({
+    time: new Date(now).toISOString(),
+    event: `config.${event}`,
+    ...(position === undefined ? {} : { file: position.file, line: position.line, column: position.column }),
+    ...(status === undefined
+      ? {}
+      : {
+          kind: status.object.kind,
+          namespace: status.object.namespace,
+          name: status.object.name,
+          tenant: status.tenant,
+          generation: status.generation,
+          ready: event === 'removed' ? undefined : status.ready.status,
+          reason: event === 'removed' ? undefined : status.ready.reason,
+          path: path === undefined || path.length === 0 ? undefined : formatPath(path),
+        }),
+    message: message ?? status?.ready.message,
+  })
+}
+
+function problemText(problem: SourceProblem): string {
+  return JSON.stringify([problem.position, problem.message])
+}
