@@ -84,7 +84,7 @@ export class ChunkedDecoder {
         }
         if (this.#digits === 0) return 'bad chunk size'
         if (byte === CR) this.#state = SIZE_LF
-        else if (byte === SEMICOLON) return this.#beginExtension()
+        else if (byte === SEMICOLON) this.#beginExtension()
         else return 'bad chunk size'
         return undefined
       }
@@ -107,60 +107,59 @@ export class ChunkedDecoder {
     }
   }
 
-  #beginExtension(): ParseProblem | undefined {
+  #beginExtension(): void {
     this.#state = EXTENSION_NAME
     this.#extension = 0
     this.#filled = false
-    return this.#countExtensionByte()
-  }
-
-  #countExtensionByte(): ParseProblem | undefined {
-    this.#extension++
-    this.#extensions++
-    return this.#extension > MAX_EXTENSION_BYTES || this.#extensions > MAX_EXTENSIONS_BYTES
-      ? 'chunk extensions too large'
-      : undefined
   }
 
   /** `;name`, `;name=token` or `;name="quoted"`, without the white space that the RFC calls bad. */
   #extensionStep(byte: number): ParseProblem | undefined {
-    const tooLarge = this.#countExtensionByte()
-    if (tooLarge !== undefined) return tooLarge
-    if (this.#state === EXTENSION_QUOTED) {
-      if (byte === QUOTE) this.#state = EXTENSION_AFTER_QUOTED
-      else if (byte === BACKSLASH) this.#state = EXTENSION_ESCAPED
-      else if (FIELD_VALUE[byte] !== 1) return 'bad chunk extension'
+    const quoted = this.#state === EXTENSION_QUOTED || this.#state === EXTENSION_ESCAPED
+    const whole = !quoted && (this.#filled || this.#state === EXTENSION_AFTER_QUOTED)
+    if (whole && byte === SEMICOLON) {
+      this.#beginExtension()
       return undefined
     }
-    if (this.#state === EXTENSION_ESCAPED) {
-      if (FIELD_VALUE[byte] !== 1) return 'bad chunk extension'
-      this.#state = EXTENSION_QUOTED
+    if (whole && byte === CR) {
+      this.#state = SIZE_LF
       return undefined
     }
-    if (this.#state !== EXTENSION_AFTER_QUOTED) {
-      if (TOKEN[byte] === 1) {
-        this.#filled = true
-        return undefined
-      }
-      if (this.#state === EXTENSION_VALUE && byte === QUOTE && !this.#filled) {
+    this.#extension++
+    this.#extensions++
+    if (this.#extension > MAX_EXTENSION_BYTES || this.#extensions > MAX_EXTENSIONS_BYTES) {
+      return 'chunk extensions too large'
+    }
+    return this.#inExtension(byte) ? undefined : 'bad chunk extension'
+  }
+
+  /** Whether the byte may stand here. */
+  #inExtension(byte: number): boolean {
+    switch (this.#state) {
+      case EXTENSION_QUOTED:
+        if (byte === QUOTE) this.#state = EXTENSION_AFTER_QUOTED
+        else if (byte === BACKSLASH) this.#state = EXTENSION_ESCAPED
+        else return FIELD_VALUE[byte] === 1
+        return true
+      case EXTENSION_ESCAPED:
         this.#state = EXTENSION_QUOTED
-        return undefined
-      }
-      if (!this.#filled) return 'bad chunk extension'
-      if (this.#state === EXTENSION_NAME && byte === EQUALS) {
-        this.#state = EXTENSION_VALUE
-        this.#filled = false
-        return undefined
-      }
+        return FIELD_VALUE[byte] === 1
+      case EXTENSION_AFTER_QUOTED:
+        return false
+      case EXTENSION_NAME:
+        if (byte === EQUALS && this.#filled) {
+          this.#state = EXTENSION_VALUE
+          this.#filled = false
+          return true
+        }
+        break
+      default:
+        if (byte === QUOTE && !this.#filled) {
+          this.#state = EXTENSION_QUOTED
+          return true
+        }
     }
-    if (byte === SEMICOLON) {
-      this.#extension = 0
-      this.#state = EXTENSION_NAME
-      this.#filled = false
-      return undefined
-    }
-    if (byte !== CR) return 'bad chunk extension'
-    this.#state = SIZE_LF
-    return undefined
+    this.#filled = true
+    return TOKEN[byte] === 1
   }
 }
