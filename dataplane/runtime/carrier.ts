@@ -87,6 +87,8 @@ export interface ClientEvents {
   onAbort(): void
   /** The last byte of the answer was handed to the kernel. */
   onFinish(): void
+  /** The request body comes too slowly (threats, section 4: 240 B/s after 10 s): answer 408 or cut. */
+  onBodyStalled(): void
 }
 
 /** Two directions of bytes after 101. Both carriers and the upstream client give one; the exchange joins two of them. */

@@ -291,6 +291,15 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
     if (this.#phase !== 'tunnel') this.#settle()
   }
 
+  onBodyStalled(): void {
+    try {
+      this.#stream.closeAfterAnswer()
+      this.stopWith({ code: 'RequestTimeout' })
+    } catch (error) {
+      this.fault(error)
+    }
+  }
+
   showRequestChunk(chunk: Uint8Array): ChunkResult {
     const steps = this.#program?.onRequestChunk
     if (steps === undefined || steps.length === 0) return undefined

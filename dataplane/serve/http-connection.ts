@@ -1,0 +1,211 @@
+// One client connection on node:http: its requests one after the other, in order, however they come; and its end.
+// listener.ts makes one for each socket and hands it what node:http emits.
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { GatewayErrorCode } from '../../model/gateway-error.ts'
+import type { ClientStream } from '../runtime/carrier.ts'
+import type { Connection } from '../runtime/client-connection.ts'
+import type { Refuse } from '../runtime/exchange-refusal.ts'
+import { receiveRequest } from '../runtime/request-head.ts'
+import { HttpStream, type StreamOwner } from './http-stream.ts'
+import { closeInStages } from './staged-close.ts'
+import { UpgradeStream } from './upgrade-stream.ts'
+import { problemText } from './wire.ts'
+
+/** Requests that may wait for their turn; the connection closes after those. */
+const MOST_PIPELINED = 64
+
+/** What a connection works with. */
+export interface ConnectionParts {
+  readonly handler: (stream: ClientStream) => void
+  readonly refuse: Refuse
+  /** Runs a request through Fastify's catch-all; `serve` is called from inside it. */
+  readonly route: (req: IncomingMessage, res: ServerResponse, serve: () => void) => void
+  readonly draining: () => boolean
+  readonly closed: (socket: Socket) => void
+}
+
+/** See the head of this file. */
+export class HttpConnection implements StreamOwner {
+  readonly clientConnection: Connection
+  readonly #socket: Socket
+  readonly #parts: ConnectionParts
+  readonly #waiting: { readonly req: IncomingMessage; readonly res: ServerResponse }[] = []
+  #current: HttpStream | undefined
+  #last: HttpStream | undefined
+  #lastRequest: IncomingMessage | undefined
+  #full = false
+  #ending = false
+  #upgraded = false
+  #refusal: GatewayErrorCode | undefined
+  #idleSince = performance.now()
+
+  constructor(socket: Socket, clientConnection: Connection, parts: ConnectionParts) {
+    this.#socket = socket
+    this.clientConnection = clientConnection
+    this.#parts = parts
+    // From birth: an error without a listener would end the worker.
+    socket.on('error', () => {})
+    socket.on('end', () => this.#clientEnded())
+    socket.on('close', () => this.#closed())
+    // node:http calls this after the last answer; closing at once could lose it (RFC 9112 section 9.6).
+    socket.destroySoon = () => this.#end()
+  }
+
+  get closing(): boolean {
+    return this.#parts.draining() || (this.#full && this.#waiting.length === 0) || this.#refusal !== undefined
+  }
+
+  /** Whether a request is being served. */
+  get active(): boolean {
+    return this.#current !== undefined || this.#waiting.length > 0 || this.#upgraded
+  }
+
+  /** Milliseconds since the last answer, or since it stands. */
+  idleFor(now: number): number {
+    return this.active ? 0 : now - this.#idleSince
+  }
+
+  /** A request whose head is complete. */
+  take(req: IncomingMessage, res: ServerResponse): void {
+    this.#lastRequest = req
+    if (this.#ending || this.#full || this.#refusal !== undefined) {
+      req.resume()
+      return
+    }
+    if (this.#current !== undefined) {
+      this.#waiting.push({ req, res })
+      this.#full = this.#waiting.length >= MOST_PIPELINED
+    } else this.#serve(req, res)
+  }
+
+  /** Whether a request with an Upgrade field becomes a tunnel: a valid WebSocket handshake that nobody waits before. */
+  mayUpgrade(req: IncomingMessage): boolean {
+    if (this.#ending || this.active) return false
+    const received = receiveRequest(rawHead(req), this.clientConnection)
+    return typeof received !== 'string' && received.websocket
+  }
+
+  /** The handshake that mayUpgrade said yes to. */
+  upgrade(req: IncomingMessage, head: Buffer): void {
+    const received = receiveRequest(rawHead(req), this.clientConnection)
+    if (typeof received === 'string' || !received.websocket) {
+      this.#refuse(typeof received === 'string' ? received : 'BadRequest')
+      return
+    }
+    this.#upgraded = true
+    this.#parts.handler(new UpgradeStream(this.clientConnection, received.request, this.#socket, head))
+  }
+
+  /** Bytes that are no request. Answers after everything before them is answered, then closes. */
+  refuseBytes(code: GatewayErrorCode): void {
+    if (this.#upgraded || this.#ending || this.#refusal !== undefined) return
+    const stream = this.#current
+    if (stream === undefined) {
+      this.#refuse(code)
+      return
+    }
+    this.#refusal = code
+    // Broken inside the body of the request that is being served: it can never be complete.
+    if (this.#waiting.length === 0 && this.#lastRequest?.complete === false) {
+      const answered = stream.answered
+      stream.clientGone()
+      this.#current = undefined
+      if (answered) this.#socket.destroy()
+      else this.#refuse(code)
+    }
+  }
+
+  /** Called every second. */
+  watch(now: number): void {
+    ;(this.#current ?? this.#last)?.watch(now)
+  }
+
+  /** Half closes when nothing is served, otherwise after the present answer (`closing`). */
+  endIfIdle(): void {
+    if (!this.active) this.#end()
+  }
+
+  /** Cuts it. */
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  streamFinished(): void {
+    this.#last = this.#current
+    this.#current = undefined
+    this.#idleSince = performance.now()
+    const next = this.#waiting.shift()
+    if (next !== undefined && !this.#ending) this.#serve(next.req, next.res)
+    else if (this.#refusal !== undefined && !this.#ending) this.#refuse(this.#refusal)
+  }
+
+  streamCut(reset: boolean): void {
+    if (reset) this.#socket.resetAndDestroy()
+    else this.#socket.destroy()
+  }
+
+  #serve(req: IncomingMessage, res: ServerResponse): void {
+    const raw = rawHead(req)
+    const received = receiveRequest(raw, this.clientConnection)
+    // A handshake behind another request cannot become a tunnel, and is not passed on as anything else.
+    const code = typeof received === 'string' ? received : received.websocket ? 'BadRequest' : undefined
+    if (typeof received === 'string' || code !== undefined) {
+      this.#refuseRequest(req, res, code ?? 'BadRequest')
+      return
+    }
+    const stream = new HttpStream(this, received, req, res)
+    this.#current = stream
+    this.#parts.route(req, res, () => this.#parts.handler(stream))
+  }
+
+  /** Answers a head that the gate refuses, by the response that node:http has for it, and closes. */
+  #refuseRequest(req: IncomingMessage, res: ServerResponse, code: GatewayErrorCode): void {
+    const problem = this.#parts.refuse(this.clientConnection, { method: req.method ?? '', target: req.url ?? '' }, code)
+    this.#ending = true
+    res.on('error', () => {})
+    res.writeHead(problem.status, [
+      ...problem.fields,
+      'content-length',
+      String(problem.body.length),
+      'connection',
+      'close',
+    ])
+    res.end(req.method === 'HEAD' ? undefined : problem.body)
+    req.resume()
+  }
+
+  /** Answers bytes that never became a request, and closes. */
+  #refuse(code: GatewayErrorCode): void {
+    if (this.#ending) return
+    const problem = this.#parts.refuse(this.clientConnection, { method: '', target: '' }, code)
+    if (this.#socket.writable) this.#socket.write(problemText(problem), 'latin1')
+    this.#end()
+  }
+
+  #end(): void {
+    this.#ending = true
+    closeInStages(this.#socket)
+  }
+
+  /** Our client has nothing more to say: like every proxy that people know, we take that for gone. */
+  #clientEnded(): void {
+    if (this.#upgraded || this.#ending || this.#current === undefined) return
+    this.#current.clientGone()
+    this.#socket.destroy()
+  }
+
+  #closed(): void {
+    this.#ending = true
+    const stream = this.#current
+    this.#current = undefined
+    this.#waiting.length = 0
+    stream?.clientGone()
+    this.clientConnection.close()
+    this.#parts.closed(this.#socket)
+  }
+}
+
+function rawHead(req: IncomingMessage): Parameters<typeof receiveRequest>[0] {
+  return { method: req.method ?? '', target: req.url ?? '', version: req.httpVersion, fields: req.rawHeaders }
+}
