@@ -64,6 +64,6 @@ function burstOf(limit: RateLimit): number {
 
 function inWords(limit: RateLimit): string {
   const burst = limit.burst === undefined ? '' : `, ${limit.burst} at once`
-  const key = (limit.key ?? []).map((part) => part.header ?? Object.keys(part).join())
-  return `${limit.rate}${burst}${key.length === 0 ? '' : ` by ${key.join(' and ')}`}`
+  const parts = (limit.key ?? []).map((part) => part.header ?? Object.keys(part).join())
+  return `${limit.rate}${burst}${parts.length === 0 ? '' : ` by ${parts.join(' and ')}`}`
 }
