@@ -30,7 +30,7 @@ export function sha256(text: string): string {
 export async function loadFolders(folders: readonly string[], allowEndpoints: readonly string[]): Promise<Loaded> {
   if (folders.length === 0) throw usageFailure('Say which folder: --config DIR')
   const started = performance.now()
-  const source = createFileSource({ folders })
+  const source = createFileSource({ folders, live: false })
   await source.start(() => undefined)
   const { resources, problems } = source.read()
   await source.stop()

@@ -24,10 +24,9 @@ export function flag(spelling: string, description: string): Option {
 
 /** Adds the flags that every verb has, `-o` only where there is a choice. */
 export function addCommonFlags(command: Command, formats: readonly OutputFormat[] = []): Command {
-  command.optionsGroup('Output')
+  command.optionsGroup('Output:')
   if (formats.length > 0) {
     command.addOption(flag('-o, --output <format>', 'how to print').choices(formats).default(formats[0]))
-    if (formats.includes('table')) command.addOption(new Option('--no-headers', 'tables without headings'))
   }
   command.addOption(flag('--color <when>', 'colours').choices(['auto', 'always', 'never']).default('auto'))
   command.addOption(flag('-q, --quiet', 'nothing on stderr but errors'))

@@ -1,6 +1,6 @@
 // The whole command line as one tree: what help, completion and docs/reference/cli.md are made from. Importing it is
 // cheap; a verb imports what it needs when it runs.
-import { Command } from 'commander'
+import { Command, type Option } from 'commander'
 import { addCompile } from './commands/compile.ts'
 import { addCompletion } from './commands/completion.ts'
 import { addDemo } from './commands/demo.ts'
@@ -18,18 +18,18 @@ export function createProgram(): Command {
     .helpOption('-h, --help', 'print this')
     .helpCommand(false)
     .showSuggestionAfterError(true)
-    .configureHelp({ helpWidth: 80, showGlobalOptions: false })
+    .configureHelp({ helpWidth: 80, optionDescription })
     .exitOverride()
   program.configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'atrium: ')) })
-  program.commandsGroup('Run')
+  program.commandsGroup('Run:')
   addStandalone(program)
   addDemo(program)
-  program.commandsGroup('Ask')
+  program.commandsGroup('Ask:')
   addExplain(program)
-  program.commandsGroup('Before you apply')
+  program.commandsGroup('Before you apply:')
   addCompile(program)
   addDiff(program)
-  program.commandsGroup('Housekeeping')
+  program.commandsGroup('Housekeeping:')
   addCompletion(program)
   addVersion(program)
   addHelp(program)
@@ -38,4 +38,13 @@ export function createProgram(): Command {
     verb.showHelpAfterError(`(atrium ${verb.name()} --help shows the flags)`)
   }
   return program.showHelpAfterError('(atrium help lists the verbs)')
+}
+
+/** Choices and the default; the environment twin follows from the name, and `atrium help environment` says so. */
+function optionDescription(option: Option): string {
+  const notes: string[] = []
+  if (option.argChoices !== undefined) notes.push(option.argChoices.join(', '))
+  const shown = option.defaultValueDescription ?? option.defaultValue
+  if (shown !== undefined && typeof shown !== 'boolean') notes.push(`default: ${String(shown)}`)
+  return notes.length === 0 ? option.description : `${option.description} (${notes.join('; ')})`
 }

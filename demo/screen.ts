@@ -1,7 +1,7 @@
 // The demo's picture as lines of text. Pure: the same state and size give the same lines; drawing is draw.ts's work.
 import { duration, plural, share } from '../bin/output/units.ts'
 import { type Column, tableLines } from '../bin/output/table.ts'
-import { cut, pad, wrap } from '../bin/output/width.ts'
+import { cut, pad, wrap, wrapBehind } from '../bin/output/width.ts'
 import type { Paint } from '../bin/terminal.ts'
 import { stateWord, type TenantRow } from './figures.ts'
 
@@ -24,12 +24,12 @@ export interface Picture {
   readonly snapshot: string
   readonly workers: string
   readonly isolation: string
-  /** Newest last. */
-  readonly events: readonly string[]
+  /** Newest last: what stands before it, and the text. */
+  readonly events: readonly (readonly [label: string, text: string])[]
   readonly page: 'table' | 'help' | { readonly prompt: string } | { readonly answer: readonly string[] }
 }
 
-const KEYS = 'n noisy neighbour   b break a backend   x bad config   e explain   h help   q quit'
+const KEYS = 'n noisy neighbour  b break a backend  x bad config  e explain  h help  q quit'
 const WIDEST = 100
 
 /** The lines for a terminal of that size; colours through `paint`, which may add none. */
@@ -56,12 +56,9 @@ export function bannerLines(
   const title = `Atrium ${picture.version}  ready in ${picture.readySeconds.toFixed(1)} s`
   const url = `http://shop.acme.localhost:${http}`
   return [
-    cut(`${title}        no cluster, config from ${picture.folder} (edits are live)`, width).replace(
-      title,
-      paint('bold', title),
-    ),
+    cut(`${title}      no cluster; edits of ${picture.folder} are live`, width).replace(title, paint('bold', title)),
     '',
-    cut(`Gateway   ${url}${https === null ? '' : `     also https on ${https}, demo certificate`}`, width),
+    cut(`Gateway   ${url}${https === null ? '' : `     https on ${https}, demo certificate`}`, width),
     ...(admin === null ? [] : [cut(`Admin     http://localhost:${admin}/metrics  /status  /snapshot`, width)]),
     cut(`Try       curl ${url}/api/orders`, width),
     cut(`          curl -H 'Host: shop.acme.localhost' http://127.0.0.1:${http}/api/orders`, width),
@@ -79,22 +76,23 @@ function bodyLines(
   const total = picture.rows.reduce((sum, row) => sum + row.requestsPerSecond, 0)
   const status = `snapshot ${picture.snapshot} on ${picture.workers} · ${total.toFixed(1)} req/s`
   const lines = [...table, '', cut(status, width)]
-  if (picture.isolation !== '') lines.push('', ...wrap(`Isolation   ${picture.isolation}`, width))
+  if (picture.isolation !== '') lines.push('', ...wrapBehind('Isolation   ', picture.isolation, width))
   if (typeof picture.page === 'object') {
     const page = picture.page
     if ('prompt' in page) return [...lines, '', `explain ${page.prompt}▏`, paint('dim', 'Enter asks, Escape goes back')]
     return [...page.answer.map((line) => cut(line, width)).slice(0, room - 1), paint('dim', 'any key goes back')]
   }
   const space = Math.max(0, room - lines.length - 1)
-  const events = picture.events.flatMap((event) => wrap(event, width))
+  const events = picture.events.flatMap(([label, text]) => wrapBehind(label, text, width))
   return space === 0 || events.length === 0 ? lines : [...lines, '', ...events.slice(-space)]
 }
 
 function tableOf(picture: Picture, width: number, paint: (style: Paint, text: string) => string): string[] {
-  const state = (row: TenantRow) => pad(stateWord(row), 8) + remark(picture, row)
+  // Always the same width, so that no column comes and goes with what happens.
+  const state = (row: TenantRow) => pad(`${pad(stateWord(row), 7)}${remark(picture, row)}`, 26)
   const columns: Column<TenantRow>[] = [
     { title: 'TENANT', value: (row) => row.tenant },
-    { title: 'ROUTES', value: (row) => String(row.routes), align: 'right', drop: 1 },
+    { title: 'ROUTES', value: (row) => String(row.routes), align: 'right', drop: 3 },
     { title: ' REQ/S', value: (row) => row.requestsPerSecond.toFixed(1), align: 'right' },
     { title: '   P50', value: (row) => latency(row.p50), align: 'right', drop: 2 },
     { title: '   P99', value: (row) => latency(row.p99), align: 'right' },
@@ -103,7 +101,7 @@ function tableOf(picture: Picture, width: number, paint: (style: Paint, text: st
       title: 'OF LIMIT',
       value: (row) => (row.ofLimit === undefined ? '-' : share(row.ofLimit, 0)),
       align: 'right',
-      drop: 3,
+      drop: 1,
     },
     {
       title: 'STATE',
@@ -117,7 +115,7 @@ function tableOf(picture: Picture, width: number, paint: (style: Paint, text: st
 function remark(picture: Picture, row: TenantRow): string {
   const said = picture.remarks.get(row.tenant)
   if (said !== undefined) return `  ${said}`
-  if (row.refusedPerSecond >= 1) return `  ${row.refusedPerSecond.toFixed(0)} req/s answered 429`
+  if (row.refusedPerSecond >= 1) return `  ${row.refusedPerSecond.toFixed(0)}/s got 429`
   if (row.endpoints.ready < row.endpoints.all) {
     return `  ${row.endpoints.ready} of ${plural(row.endpoints.all, 'endpoint')}`
   }

@@ -29,7 +29,7 @@ class Face {
   readonly #stop: (code: number) => void
   readonly #session: DemoSession
   readonly #canvas = new Canvas(process.stdout)
-  #events: readonly string[] = []
+  #events: Picture['events'] = []
   #page: Picture['page'] = 'table'
   #releaseKeys: () => void = () => undefined
   readonly #resized = () => {
@@ -104,15 +104,18 @@ class Face {
   #quietly(action: Promise<void>): void {
     action
       .catch((error: unknown) => {
-        this.#events = [...this.#events, error instanceof Error ? error.message : String(error)]
+        this.#events = [...this.#events, ['          ', error instanceof Error ? error.message : String(error)]]
       })
       .finally(() => this.#draw())
   }
 
   #remember(event: DemoEvent): void {
     const time = event.at.toTimeString().slice(0, 8)
-    const lines = [`${time}  ${event.text}`, ...(event.command === undefined ? [] : [`          $ ${event.command}`])]
-    this.#events = [...this.#events, ...lines].slice(-KEPT_EVENTS)
+    const told: Picture['events'] = [
+      [`${time}  `, event.text],
+      ...(event.command === undefined ? [] : [['          $ ', event.command] as const]),
+    ]
+    this.#events = [...this.#events, ...told].slice(-KEPT_EVENTS)
     this.#draw()
   }
 

@@ -1,5 +1,5 @@
 // `atrium compile`: what is wrong with a folder, and the snapshot that it makes. Offline; changes nothing.
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { compareText } from '../../model/canonical.ts'
 import { formatPath } from '../../model/issue.ts'
 import { objectLabel } from '../../model/resources.ts'
@@ -33,7 +33,7 @@ export function addCompile(program: Command): void {
     .command('compile')
     .summary('what is wrong with a folder, and what it makes')
     .description(
-      'Reads a folder of YAML as standalone would and prints every problem with file:line:column; with -o yaml also\n' +
+      'Reads a folder of YAML as standalone would and prints every problem with file:line:column; with -o yaml also ' +
         'the snapshot that it makes, secrets hidden. Exit code 1 where an object is rejected.',
     )
     .addOption(configFlag())
@@ -46,6 +46,7 @@ export function addCompile(program: Command): void {
         .default('rejected'),
     )
   addCommonFlags(command, ['table', 'json', 'yaml', 'jsonl', 'name', 'markdown'])
+  command.addOption(new Option('--no-headers', 'tables without headings'))
   onRun<CompileFlags>(command, runCompile)
 }
 

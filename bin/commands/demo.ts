@@ -22,7 +22,7 @@ export function addDemo(program: Command): void {
     .command('demo')
     .summary('four tenants, live traffic, a noisy neighbour at a key')
     .description(
-      'Serves examples/demo with backends and clients of its own. Without a terminal it prints JSON lines. With\n' +
+      'Serves examples/demo with backends and clients of its own. Without a terminal it prints JSON lines. With ' +
         '--for 30s --noisy the exit code says whether the neighbours were left alone: 0 if so, 1 if not.',
     )
     .addOption(flag('--port <port>', 'plain HTTP (default: 8080, or the next free one)').argParser(port))

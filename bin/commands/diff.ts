@@ -1,5 +1,5 @@
 // `atrium diff`: what a change of the YAML would change, tenant by tenant. Offline; changes nothing.
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
 import { CommandFailure, EXIT_CODES, usageFailure } from '../exit.ts'
 import {
   addCommonFlags,
@@ -42,7 +42,7 @@ export function addDiff(program: Command): void {
     .command('diff')
     .summary('what a change would change, tenant by tenant')
     .description(
-      'Compiles two folders and says which tenants, hosts and rules would change, which requests would no longer be\n' +
+      'Compiles two folders and says which tenants, hosts and rules would change, which requests would no longer be ' +
         'answered, and what would become looser. Exit code 0, changes or not, unless --fail-on says otherwise.',
     )
     .addOption(configFlag('folder as it is; repeatable'))
@@ -56,7 +56,7 @@ export function addDiff(program: Command): void {
 
 function question(text: string): Question {
   const found = QUESTIONS.find((each) => each === text)
-  if (found === undefined) throw usageFailure(`--fail-on takes ${QUESTIONS.join(', ')}, not ${text}.`)
+  if (found === undefined) throw new InvalidArgumentError(`It takes ${QUESTIONS.join(', ')}.`)
   return found
 }
 
@@ -153,7 +153,8 @@ async function print(answer: Answer, flags: DiffFlags, terminal: Terminal): Prom
 
 async function printTable(answer: Answer, terminal: Terminal): Promise<void> {
   const { plural } = await import('../output/units.ts')
-  const { pad, printable, textWidth, wrap } = await import('../output/width.ts')
+  const { pad, textWidth, wrap } = await import('../output/width.ts')
+  const { printable } = await import('../../controller/report/printable.ts')
   const nameWidth = Math.max(0, ...answer.tenants.map(({ tenant }) => textWidth(tenant)))
   for (const tenant of answer.tenants) {
     const word = stateWord(tenant)

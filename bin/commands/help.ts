@@ -10,7 +10,7 @@ export function addHelp(program: Command): void {
     .command('help')
     .summary('a verb, a reason, an error code or a topic')
     .description(
-      'Explains a verb (help compile), a reason of a condition (help HostNotOwned), an answer of the gateway\n' +
+      'Explains a verb (help compile), a reason of a condition (help HostNotOwned), an answer of the gateway ' +
         '(help NoRoute) or a topic (help exit-codes, environment, reasons, errors).',
     )
     .argument('[topic]', 'what to explain')

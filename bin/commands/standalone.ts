@@ -39,7 +39,7 @@ export function addStandalone(program: Command): void {
     .command('standalone')
     .summary('serve a folder of YAML, live on edit')
     .description(
-      'Serves the Tenants, Routes and Policies of a folder, with the Services and EndpointSlices beside them: the same\n' +
+      'Serves the Tenants, Routes and Policies of a folder, with the Services and EndpointSlices beside them: the same ' +
         'YAML that kubectl apply takes. Edits are live; a broken edit is reported and the last good form goes on serving.',
     )
     .addOption(configFlag())

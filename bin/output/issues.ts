@@ -1,9 +1,10 @@
 // Issues for people: file:line:column, object, severity, reason; then what is wrong and what to do. Pure. compile
 // prints them, standalone and the demo while they run.
+import { printable } from '../../controller/report/printable.ts'
 import { formatPath, type Issue, REASONS, type Severity } from '../../model/issue.ts'
 import { objectLabel } from '../../model/resources.ts'
 import type { Paint } from '../terminal.ts'
-import { printable, textWidth, wrap } from './width.ts'
+import { textWidth, wrap } from './width.ts'
 
 /** One problem, wherever it comes from, ready to print. */
 export interface Finding {

@@ -26,18 +26,6 @@ export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`
 }
 
-/** Bytes in binary units, as quantities are written: `512`, `64Ki`, `10Mi`. */
-export function bytes(value: number): string {
-  const units = ['', 'Ki', 'Mi', 'Gi', 'Ti']
-  let unit = 0
-  let rest = value
-  while (rest >= 1024 && unit < units.length - 1) {
-    rest /= 1024
-    unit += 1
-  }
-  return `${trim(rest)}${units[unit] ?? ''}`
-}
-
 /** `500/s`, `20/m`, `10000/h`, `6/d`, as rates are written. */
 export function rate(amount: number, seconds: number): string {
   const unit = { 1: 's', 60: 'm', 3600: 'h', 86400: 'd' }[seconds]

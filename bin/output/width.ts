@@ -54,9 +54,8 @@ export function wrap(text: string, width: number): string[] {
   return lines
 }
 
-/** Characters that could move the cursor or change colours are shown by code, so that no object's text runs the terminal. */
-export function printable(text: string): string {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (char) => {
-    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
-  })
+/** Wraps a text behind a label: the first line begins with the label, the others with as many blanks. */
+export function wrapBehind(label: string, text: string, width: number): string[] {
+  const indent = textWidth(label)
+  return wrap(text, width - indent).map((line, place) => (place === 0 ? label : ' '.repeat(indent)) + line)
 }
