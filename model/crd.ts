@@ -4,7 +4,7 @@ import { API_GROUP, API_VERSION, type CustomKind } from './custom-kinds.ts'
 import { type SchemaNode, schemaNode } from './schema.ts'
 
 /** A node of a structural schema, ready to be printed. */
-export type StructuralSchema = Readonly<Record<string, unknown>>
+type StructuralSchema = Readonly<Record<string, unknown>>
 
 /** The CRD of a kind. */
 export function customResourceDefinition(kind: CustomKind): Readonly<Record<string, unknown>> {
@@ -58,7 +58,7 @@ export function customResourceDefinition(kind: CustomKind): Readonly<Record<stri
 }
 
 /** A schema as Kubernetes wants it: a type on every node, bounds, list types, validation rules; no default. */
-export function structuralSchema(node: SchemaNode): StructuralSchema {
+function structuralSchema(node: SchemaNode): StructuralSchema {
   return { description: describeWithDefault(node), ...shapeOf(node), ...validationsOf(node) }
 }
 
