@@ -140,8 +140,9 @@ function createContext(shards: ReadonlyMap<string, TenantShard>, pools: Readonly
       const handles = (ready.length > 0 ? ready : all).map(({ address, port }): EndpointHandle => {
         const client = new MemoryUpstream()
         client.onAttempt = (script) => {
-          const { target, fields } = script.request
-          script.answer(200, [], JSON.stringify([address, target, fields[fields.indexOf('host') + 1]]))
+          const { method, target, fields } = script.request
+          const body = JSON.stringify([address, target, fields[fields.indexOf('host') + 1]])
+          script.answer(200, [], method === 'HEAD' ? '' : body)
         }
         return { address, port, label: address, state: tenant.endpoint(plan.pool, address, port), client }
       })
