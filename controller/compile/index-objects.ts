@@ -4,11 +4,10 @@ import type { DecodeResult } from '../../model/decode.ts'
 import type { Kind, Material, Partition, ResourceSet, SourceObject } from '../../model/resources.ts'
 import { indexPods, indexSlices } from './index-endpoints.ts'
 import { type Group, type IndexTools, indexKind, inOrder, type Prepare } from './index-kind.ts'
-import type { ByName, IndexedCluster, IndexedNamespace, IndexedPolicy, NamespaceConfig, WorldIndex } from './indexed.ts'
+import type { ByName, IndexedCluster, IndexedNamespace, NamespaceConfig, WorldIndex } from './indexed.ts'
 import { groupLastGood, type LastGoodIndex } from './last-good.ts'
-import { preparePolicy, readBrokenPolicy } from './prepare-policy.ts'
+import { preparePolicy } from './prepare-policy.ts'
 import { prepareRoute } from './prepare-route.ts'
-import type { PreparedPolicy } from './prepared.ts'
 
 /** Indexes all objects; parts of `previous` whose objects did not change are taken over as they are. */
 export function indexObjects(resources: ResourceSet, tools: IndexTools, previous: WorldIndex | undefined): WorldIndex {
@@ -87,7 +86,10 @@ function indexConfig(
   })
   const config: NamespaceConfig = {
     routes,
-    policies: indexPolicies(namespace, partition, group, tools, before?.policies),
+    policies: of('Policy', before?.policies, (body) => {
+      const decoded = decoders.policy(body)
+      return decoded.ok ? preparePolicy(decoded.value, tools.policies) : decoded
+    }),
     services: of('Service', before?.services, decoders.service),
     grants: of('ReferenceGrant', before?.grants, decoders.referenceGrant),
     secrets: of('Secret', before?.secrets, readMaterial),
@@ -107,30 +109,4 @@ function indexConfig(
 /** Secrets and ConfigMaps have no shape of their own: the inspector's facts say what can be used of them. */
 function readMaterial(_body: unknown, material: Material | undefined): DecodeResult<Material> {
   return { ok: true, value: material ?? {} }
-}
-
-function indexPolicies(
-  namespace: string,
-  partition: Partition,
-  group: Group,
-  tools: IndexTools,
-  before: ReadonlyMap<string, IndexedPolicy> | undefined,
-): ReadonlyMap<string, IndexedPolicy> {
-  const prepare: Prepare<PreparedPolicy> = (body) => {
-    const decoded = tools.decoders.policy(body)
-    return decoded.ok ? preparePolicy(decoded.value, tools.policies) : decoded
-  }
-  const plain = indexKind<PreparedPolicy>('Policy', namespace, partition, group, before, prepare)
-  if (plain === before) return before
-  const policies = new Map<string, IndexedPolicy>()
-  for (const [name, indexed] of plain) {
-    const known = before?.get(name)
-    if (known !== undefined && known === indexed) policies.set(name, known)
-    else {
-      const unusable = indexed.newest === undefined && indexed.good === undefined
-      const broken = unusable ? readBrokenPolicy(indexed.source.body, tools.policies) : undefined
-      policies.set(name, { ...indexed, broken })
-    }
-  }
-  return policies
 }

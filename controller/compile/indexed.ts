@@ -4,7 +4,7 @@ import type { EndpointSliceBody, ReferenceGrantBody, ServiceBody } from '../../m
 import type { FieldProblem } from '../../model/decode.ts'
 import type { LastGood, Material, ObjectRef, Partition, SourceObject } from '../../model/resources.ts'
 import type { TenantSpec } from '../../model/tenant.ts'
-import type { BrokenPolicy, PreparedPolicy, PreparedRoute } from './prepared.ts'
+import type { PreparedPolicy, PreparedRoute } from './prepared.ts'
 
 /** A form of an object that may be used. */
 export interface Form<Value> {
@@ -25,15 +25,10 @@ export interface Indexed<Value> {
 
 export type ByName<Value> = ReadonlyMap<string, Indexed<Value>>
 
-/** A Policy; `broken` says what a malformed one without a last good form would have governed. */
-export interface IndexedPolicy extends Indexed<PreparedPolicy> {
-  readonly broken: BrokenPolicy | undefined
-}
-
 /** Everything of a namespace that shapes shards. */
 export interface NamespaceConfig {
   readonly routes: ByName<PreparedRoute>
-  readonly policies: ReadonlyMap<string, IndexedPolicy>
+  readonly policies: ByName<PreparedPolicy>
   readonly services: ByName<ServiceBody>
   readonly grants: ByName<ReferenceGrantBody>
   /** Secrets and ConfigMaps: what the inspector at the edge found in them. */

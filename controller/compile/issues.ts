@@ -9,6 +9,8 @@ export interface Subject {
   readonly object: ObjectRef
   readonly generation: number
   readonly tenant: string
+  /** The last good form is looked at: paths into it would point at the wrong place of the newest. */
+  readonly kept?: true
 }
 
 /** What only some issues have. */
@@ -39,7 +41,7 @@ export function createIssue(
     reason,
     severity,
     message: message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE - 1)}…` : message,
-    path,
+    path: subject.kept === true ? [] : path,
     ...rest,
   }
 }

@@ -1,6 +1,7 @@
 // The filters of one rule, in the Gateway API's meaning: at most one of each kind, no rewrite beside a redirect, no
 // header that the gateway owns. Pure. prepare-route calls it for every rule.
 import type { FieldProblem } from '../../model/decode.ts'
+import { filledStatusCode } from '../../model/defaults.ts'
 import type { FieldPath } from '../../model/issue.ts'
 import type { RouteFilter, RouteRule } from '../../model/route.ts'
 import type { HeaderPlan, PathChange, RedirectPlan, RewritePlan } from '../../model/snapshot.ts'
@@ -48,8 +49,9 @@ export function prepareFilters(
       rewrite = { hostname, path: pathChange(change, matches, [...at, 'urlRewrite', 'path'], problems) }
     }
     if (filter.requestRedirect !== undefined) {
-      const { scheme = null, hostname = null, port = null, statusCode = 302, path: change } = filter.requestRedirect
+      const { scheme = null, hostname = null, port = null, path: change } = filter.requestRedirect
       const changed = pathChange(change, matches, [...at, 'requestRedirect', 'path'], problems)
+      const statusCode = filledStatusCode(filter.requestRedirect.statusCode)
       redirect = { scheme, hostname, path: changed, port, statusCode }
     }
     if (filter.requestHeaderModifier !== undefined) {

@@ -1,10 +1,10 @@
-// One Policy by itself: its targets, and where it may stand. Pure. index-objects calls it once for each form. For a
-// malformed Policy it reads what can be read of its targets, because what it would have governed must not fail open.
+// One Policy by itself: its targets, and whether its bodies may stand there. Pure. index-objects calls it once for each
+// form; attach-policies combines what it made.
 import type { AttachmentPoint, PolicyDefinition } from '../../model/define-policy.ts'
 import type { FieldProblem } from '../../model/decode.ts'
 import type { PolicySpec } from '../../model/policy.ts'
 import { fieldProblem } from './field-problem.ts'
-import type { BrokenPolicy, PolicyTarget, Prepared, PreparedPolicy } from './prepared.ts'
+import type { PolicyTarget, Prepared, PreparedPolicy } from './prepared.ts'
 
 /** Prepares a decoded Policy, or says which body may not stand where. */
 export function preparePolicy(spec: PolicySpec, definitions: readonly PolicyDefinition[]): Prepared<PreparedPolicy> {
@@ -34,34 +34,4 @@ const PLACES: Readonly<Record<AttachmentPoint, string>> = {
 function pointsOf(targets: readonly PolicyTarget[] | undefined): ReadonlySet<AttachmentPoint> {
   if (targets === undefined) return new Set(['Namespace'])
   return new Set(targets.map((target) => (target.rule === '' ? 'Route' : 'Rule')))
-}
-
-/** Reads what a malformed Policy was meant for. */
-export function readBrokenPolicy(
-  body: Readonly<Record<string, unknown>>,
-  definitions: readonly PolicyDefinition[],
-): BrokenPolicy {
-  const spec = asRecord(body['spec'])
-  if (spec === undefined) return { targets: undefined, policies: undefined }
-  const policies = definitions.map((each) => each.name).filter((name) => Object.hasOwn(spec, name))
-  return { targets: readTargets(spec['targetRefs']), policies: policies.length === 0 ? undefined : policies }
-}
-
-function readTargets(written: unknown): readonly PolicyTarget[] | undefined {
-  if (!Array.isArray(written) || written.length === 0) return undefined
-  const targets: PolicyTarget[] = []
-  for (const each of written) {
-    const target = asRecord(each)
-    const route = target?.['name']
-    if (target === undefined || typeof route !== 'string') return undefined
-    const rule = target['sectionName']
-    targets.push({ route, rule: typeof rule === 'string' ? rule : '' })
-  }
-  return targets
-}
-
-function asRecord(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined
 }

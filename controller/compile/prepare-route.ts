@@ -3,8 +3,8 @@
 import { RE2JS } from 're2js'
 import { compareText } from '../../model/canonical.ts'
 import type { FieldProblem } from '../../model/decode.ts'
+import { filledMatches, filledPath, filledSettings, filledValueType } from '../../model/defaults.ts'
 import type { FieldPath } from '../../model/issue.ts'
-import { parseDuration } from '../../model/quantity.ts'
 import type { RouteMatch, RouteRule, RouteSpec } from '../../model/route.ts'
 import type { MatchPlan, ValueMatchPlan } from '../../model/snapshot.ts'
 import { canonicalPath, comparablePath } from '../../model/target.ts'
@@ -27,15 +27,15 @@ export function prepareRoute(spec: RouteSpec): Prepared<PreparedRoute> {
 }
 
 function prepareRule(rule: RouteRule, path: FieldPath, problems: FieldProblem[]): PreparedRule {
-  // Gateway API, HTTPRouteRule.matches: none given means one that takes every request.
-  const written: readonly RouteMatch[] = rule.matches === undefined || rule.matches.length === 0 ? [{}] : rule.matches
-  const matches = written.map((match, index) => prepareMatch(match, [...path, 'matches', index], problems))
+  const matches = filledMatches(rule.matches).map((match, index) =>
+    prepareMatch(match, [...path, 'matches', index], problems),
+  )
   return {
     name: rule.name ?? '',
     matches,
     backendRefs: rule.backendRefs ?? [],
     ...prepareFilters(rule, matches, path, problems),
-    settings: prepareSettings(rule),
+    settings: filledSettings(rule),
   }
 }
 
@@ -56,8 +56,7 @@ function prepareMatch(match: RouteMatch, path: FieldPath, problems: FieldProblem
 }
 
 function preparePath(match: RouteMatch, path: FieldPath, problems: FieldProblem[]): MatchPlan['path'] {
-  const type = match.path?.type ?? 'PathPrefix'
-  const value = match.path?.value ?? '/'
+  const { type, value } = filledPath(match.path)
   if (type === 'RegularExpression') {
     tryPattern(value, [...path, 'value'], problems)
     return { type, value }
@@ -81,7 +80,7 @@ function prepareValue(
   path: FieldPath,
   problems: FieldProblem[],
 ): ValueMatchPlan {
-  const type = written.type ?? 'Exact'
+  const type = filledValueType(written.type)
   if (type === 'RegularExpression') tryPattern(written.value, [...path, 'value'], problems)
   return { name, type, value: written.value }
 }
@@ -105,29 +104,5 @@ function tryPattern(pattern: string, path: FieldPath, problems: FieldProblem[]):
     problems.push(
       fieldProblem(path, `is not an RE2 pattern (${why}); look-around and back-references do not exist there.`),
     )
-  }
-}
-
-function prepareSettings(rule: RouteRule): PreparedRule['settings'] {
-  const { balance, timeouts, retry, healthCheck } = rule
-  const passive = healthCheck?.passive
-  return {
-    balance: balance?.algorithm ?? 'LeastConnections',
-    timeouts: {
-      request: timeouts?.request === undefined ? null : parseDuration(timeouts.request),
-      backendRequest: parseDuration(timeouts?.backendRequest ?? '30s'),
-      connect: parseDuration(timeouts?.connect ?? '1s'),
-      idle: parseDuration(timeouts?.idle ?? '60s'),
-    },
-    retry: {
-      attempts: retry?.attempts ?? 2,
-      onConnectFailure: (retry?.on ?? ['ConnectFailure']).includes('ConnectFailure'),
-      backoff: parseDuration(retry?.backoff ?? '25ms'),
-    },
-    passiveHealth: {
-      consecutiveFailures: passive?.consecutiveFailures ?? 5,
-      ejectFor: parseDuration(passive?.ejectFor ?? '10s'),
-      maxEjectedPercent: passive?.maxEjectedPercent ?? 50,
-    },
   }
 }

@@ -49,10 +49,3 @@ export interface PreparedPolicy {
   readonly targets: readonly PolicyTarget[] | undefined
   readonly bodies: Readonly<Record<string, unknown>>
 }
-
-/** What a malformed Policy would have governed, read leniently: the widest it may have meant. */
-export interface BrokenPolicy {
-  readonly targets: readonly PolicyTarget[] | undefined
-  /** Names of bodies; undefined where none can be told, so it may have been any. */
-  readonly policies: readonly string[] | undefined
-}
