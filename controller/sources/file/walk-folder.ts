@@ -45,11 +45,21 @@ export function isReadName(name: string): boolean {
 
 /** Walks everything at or below `path`. Never throws; a name that vanishes meanwhile is not there. */
 export function* walkFolder(root: Root, path: string): Generator<Found, void> {
-  yield* visit(root, path, [])
+  yield* visit(root, path, { absolute: join(root.real, path), linked: false, inside: [] })
 }
 
-function* visit(root: Root, path: string, inside: readonly string[]): Generator<Found, void> {
-  const absolute = join(root.real, path)
+/** How a walk came to a name. */
+interface Way {
+  /** Without links, but for the name itself. */
+  readonly absolute: string
+  /** Through a link. */
+  readonly linked: boolean
+  /** Folders on the way, without links. */
+  readonly inside: readonly string[]
+}
+
+function* visit(root: Root, path: string, way: Way): Generator<Found, void> {
+  const { absolute, linked } = way
   let stat: BigIntStats
   try {
     stat = lstatSync(absolute, { bigint: true })
@@ -57,19 +67,19 @@ function* visit(root: Root, path: string, inside: readonly string[]): Generator<
     if (path === '' || codeOf(error) !== 'ENOENT') yield refused(path, path === '', `cannot be read (${codeOf(error)})`)
     return
   }
-  if (stat.isSymbolicLink()) yield* visitLink(root, path, absolute, inside)
-  else if (stat.isDirectory()) yield* visitFolder(root, path, absolute, false, inside)
+  if (stat.isSymbolicLink()) yield* visitLink(root, path, way)
+  else if (stat.isDirectory()) yield* visitFolder(root, path, way)
   else if (!isReadName(nameOf(path))) return
-  else if (stat.isFile()) yield { what: 'file', path, real: absolute, linked: false, identity: identityOf(stat) }
+  else if (stat.isFile()) yield { what: 'file', path, real: absolute, linked, identity: identityOf(stat) }
   else yield refused(path, false, `is ${specialName(stat)}, so it is not read`)
 }
 
-function* visitLink(root: Root, path: string, absolute: string, inside: readonly string[]): Generator<Found, void> {
+function* visitLink(root: Root, path: string, way: Way): Generator<Found, void> {
   const readName = isReadName(nameOf(path))
   let real: string
   let stat: BigIntStats
   try {
-    real = realpathSync(absolute)
+    real = realpathSync(way.absolute)
     stat = statSync(real, { bigint: true })
   } catch (error) {
     if (readName) yield refused(path, false, `is a link that leads nowhere (${codeOf(error)})`)
@@ -79,7 +89,7 @@ function* visitLink(root: Root, path: string, absolute: string, inside: readonly
   if (real !== root.real && !real.startsWith(root.real + sep)) {
     yield refused(path, stat.isDirectory(), 'is a link that leads out of the folder, so it is not read')
   } else if (stat.isDirectory()) {
-    yield* visitFolder(root, path, real, true, inside)
+    yield* visitFolder(root, path, { ...way, absolute: real, linked: true })
   } else if (stat.isFile()) {
     yield { what: 'file', path, real, linked: true, identity: identityOf(stat) }
   } else {
@@ -87,15 +97,11 @@ function* visitLink(root: Root, path: string, absolute: string, inside: readonly
   }
 }
 
-function* visitFolder(
-  root: Root,
-  path: string,
-  real: string,
-  linked: boolean,
-  inside: readonly string[],
-): Generator<Found, void> {
+function* visitFolder(root: Root, path: string, way: Way): Generator<Found, void> {
+  const { absolute: real, linked, inside } = way
   // A link to a folder that we are in already would never end.
-  if (inside.includes(real) || (linked && (real === root.real || join(root.real, path).startsWith(real + sep)))) return
+  const ancestors = linked ? [root.real, ...inside] : []
+  if (ancestors.includes(real) || ancestors.some((folder) => folder.startsWith(real + sep))) return
   if (inside.length >= MAX_FOLDER_DEPTH) {
     yield refused(path, true, `is more than ${MAX_FOLDER_DEPTH} folders deep, so it is not read`)
     return
@@ -113,7 +119,11 @@ function* visitFolder(
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue
     if (!entry.isDirectory() && !entry.isSymbolicLink() && !isReadName(entry.name)) continue
-    yield* visit(root, path === '' ? entry.name : `${path}/${entry.name}`, [...inside, real])
+    yield* visit(root, path === '' ? entry.name : `${path}/${entry.name}`, {
+      absolute: join(real, entry.name),
+      linked,
+      inside: [...inside, real],
+    })
   }
 }
 
