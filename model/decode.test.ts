@@ -1,12 +1,10 @@
 // Decode: never throws, accepts what is right, and says where and what is wrong.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { obeys, schemaChecker, Findings } from './check-value.ts'
-import { createDecoders, type DecodeResult, policyKind, tenantKind } from './decode.ts'
+import { createDecoders, type DecodeResult } from './decode.ts'
 import { definePolicy } from './define-policy.ts'
 import type { FieldPath } from './issue.ts'
-import { routeSpec } from './route.ts'
-import { flag, object, type Schema, type SchemaNode, schemaNode } from './schema.ts'
+import { flag, object } from './schema.ts'
 
 const marker = definePolicy({
   name: 'marker',
@@ -327,40 +325,4 @@ test('each field of a right object, made wrong, is reported at a place that exis
     mutate(body, body.spec, ['spec'], decode as typeof decoders.route)
     expect(decode(body).ok).toBe(true)
   }
-})
-
-describe('rules over several fields', () => {
-  const visit = (node: SchemaNode, where: string, found: [string, SchemaNode][]): [string, SchemaNode][] => {
-    if (node.rules !== undefined) found.push([where, node])
-    for (const [name, field] of Object.entries(node.properties ?? {})) visit(field, `${where}.${name}`, found)
-    if (node.items !== undefined) visit(node.items, `${where}[]`, found)
-    if (node.additionalProperties !== undefined) visit(node.additionalProperties, `${where}{}`, found)
-    return found
-  }
-  const schemas: readonly [string, Schema][] = [
-    ['Tenant', tenantKind([marker])],
-    ['Route', routeSpec],
-    ['Policy', policyKind([marker])],
-  ]
-  const found = schemas.flatMap(([kind, schema]) => visit(schemaNode(schema), kind, []))
-
-  test('there are some', () => expect(found.length).toBeGreaterThan(10))
-
-  test.each(found)('%s: good examples pass, bad ones are refused by this rule', (_, node) => {
-    const { rules: _rules, ...shape } = node
-    const fits = schemaChecker(shape)
-    for (const rule of node.rules ?? []) {
-      for (const example of rule.examples.good) {
-        const findings = new Findings()
-        schemaChecker(node)(example, findings)
-        expect(findings.problems).toEqual([])
-      }
-      for (const example of rule.examples.bad) {
-        const findings = new Findings()
-        fits(example, findings)
-        expect(findings.problems).toEqual([])
-        expect(obeys(rule, example)).toBe(false)
-      }
-    }
-  })
 })
