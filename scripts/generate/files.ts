@@ -1,5 +1,7 @@
 // Every generated file of the repository, as text in memory. generate.ts writes them, check.ts compares them with the
 // ones that stand there. Nothing here depends on the machine or the time.
+import { createProgram } from '../../bin/program.ts'
+import { commandLineReference } from '../../bin/reference.ts'
 import { customKinds } from '../../model/custom-kinds.ts'
 import { POLICIES } from '../../policies/index.ts'
 import { crdFile } from './crds.ts'
@@ -17,6 +19,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
     ...kinds.map((kind) => crdFile(kind)),
     ...kinds.map((kind) => editorSchemaFile(kind)),
     ...referenceFiles(kinds),
+    ['docs/reference/cli.md', `${commandLineReference(createProgram()).trimEnd()}\n`],
     ...errorFiles(),
   ])
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)))

@@ -25,6 +25,7 @@ function index(kinds: readonly CustomKind[]): string {
     `${PAGE_HEADER}# Reference`,
     `Atrium’s kinds are in the group ${code(API_GROUP)}, version ${code(API_VERSION)}. A field that is not listed is refused with its path.`,
     table(['kind', 'scope', 'short name', 'what it says', 'for editors'], rows).trimEnd(),
+    'The [command line](cli.md): verbs, flags, exit codes.',
     'Words that Atrium says about an object or answers to a request: [reasons and errors](../errors/README.md).',
     `An editor with the YAML language server completes and checks a file that begins with this line (the path is relative to the file):\n\n${fence('yaml', '# yaml-language-server: $schema=docs/reference/schema/route.json\n')}`,
   ].join('\n\n')
