@@ -58,8 +58,10 @@ export class PodColumn {
     this.#add(POD_COLUMN.handshakes + (succeeded ? 0 : 1), 1)
   }
 
-  connection(secure: boolean, delta: 1 | -1): void {
-    this.#add(POD_COLUMN.connections + (secure ? 1 : 0), delta)
+  /** Open connections of this worker, as they are now. */
+  connections(plain: number, secure: number): void {
+    this.#views.doubles[this.#at + POD_COLUMN.connections] = plain
+    this.#views.doubles[this.#at + POD_COLUMN.connections + 1] = secure
   }
 
   logDropped(lines: number): void {

@@ -1,0 +1,125 @@
+// What a worker serves, and how it changes: prepare builds the tenants that changed beside the ones that serve, commit
+// swaps them in one turn and ends what stood on something that is gone. worker.ts calls it; no socket, no thread here.
+import type { TenantShard } from '../model/snapshot.ts'
+import { buildTenant } from './build/build.ts'
+import type { Filters } from './build/chain.ts'
+import type { HostTable } from './build/host-table.ts'
+import type { TenantProgram } from './build/program.ts'
+import { endingsOf } from './lease-ends.ts'
+import type { LeaseRegistry } from './runtime/leases.ts'
+import type { PoolTable } from './runtime/pools.ts'
+import type { SharedState } from './runtime/shared-state.ts'
+import type { TlsTable } from './tls/tls-table.ts'
+import { unpackShard, type PoolItem, type Refusal, type TenantItem } from './worker-messages.ts'
+
+/** Work is laid down after so many milliseconds and taken up in the next turn, so that requests are served meanwhile. */
+const SLICE = 8
+
+/** The tables that requests find things in. */
+export interface WorkerTables {
+  readonly state: SharedState
+  readonly pools: PoolTable
+  readonly hosts: HostTable
+  readonly tls: TlsTable
+  readonly leases: LeaseRegistry
+  readonly filters: Filters
+}
+
+interface Prepared {
+  readonly shard: TenantShard
+  readonly program: TenantProgram
+}
+
+/** See the head of this file. */
+export class WorkerProgram {
+  readonly #tables: WorkerTables
+  readonly #active = new Map<string, TenantShard>()
+  #prepared: Prepared[] = []
+
+  constructor(tables: WorkerTables) {
+    this.#tables = tables
+  }
+
+  /**
+   * Builds these tenants and takes over these pools. Nothing that serves changes but the endpoints of pools, which come
+   * before the routes that need them. Returns the tenants that cannot be built, with the reason.
+   */
+  async prepare(pools: readonly PoolItem[], tenants: readonly TenantItem[]): Promise<readonly Refusal[]> {
+    const refused: Refusal[] = []
+    const clock = new TurnClock()
+    for (const { pool, grant } of pools) {
+      this.#tables.state.grantPool(grant, pool)
+      this.#tables.pools.update([pool], [])
+      await clock.yieldIfLong()
+    }
+    for (const item of tenants) {
+      const { tenant } = item.shard
+      try {
+        const shard = unpackShard(item.shard)
+        this.#tables.state.grantTenant(
+          item.grant,
+          shard.routes.map(({ id }) => id),
+        )
+        this.#prepared.push({ shard, program: buildTenant(shard, this.#tables) })
+      } catch (error) {
+        refused.push({ tenant, message: error instanceof Error ? error.message : String(error) })
+      }
+      await clock.yieldIfLong()
+    }
+    return refused
+  }
+
+  /** What was prepared and never committed is not wanted any more. */
+  forgetPrepared(): void {
+    this.#prepared = []
+  }
+
+  /** Swaps what was prepared, the refused tenants left out, and takes away what is removed: all in this turn. */
+  commit(
+    refused: readonly string[],
+    removedTenants: readonly string[],
+    removedPools: readonly { readonly tenant: string; readonly key: string }[],
+  ): void {
+    const left = new Set(refused)
+    const swapped = this.#prepared.filter(({ shard }) => !left.has(shard.tenant))
+    this.#prepared = []
+    const { hosts, tls, pools, leases, state } = this.#tables
+    for (const tenant of removedTenants) {
+      hosts.replace(tenant, undefined)
+      tls.replace(tenant, undefined)
+      leases.end(tenant, () => true, 'NoHost')
+      this.#active.delete(tenant)
+    }
+    for (const { shard, program } of swapped) {
+      hosts.replace(shard.tenant, program)
+      tls.replace(shard.tenant, shard)
+    }
+    pools.update(
+      [],
+      removedPools.map(({ key }) => key),
+    )
+    for (const { tenant, key } of removedPools) state.dropPool(tenant, key)
+    for (const { shard } of swapped) {
+      for (const { concerns, reason } of endingsOf(this.#active.get(shard.tenant), shard)) {
+        leases.end(shard.tenant, concerns, reason)
+      }
+      this.#active.set(shard.tenant, shard)
+    }
+  }
+
+  /** The state of these tenants was swept. */
+  forget(tenants: readonly string[]): void {
+    for (const tenant of tenants) this.#tables.state.dropTenant(tenant)
+  }
+}
+
+/** Lets the loop turn when work has taken a slice. */
+class TurnClock {
+  #from = performance.now()
+
+  async yieldIfLong(): Promise<void> {
+    if (performance.now() - this.#from < SLICE) return
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#from = performance.now()
+  }
+}
