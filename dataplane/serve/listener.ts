@@ -159,7 +159,6 @@ class FastifyListener implements DataListener {
       rewriteUrl: () => '/',
       trustProxy: false,
       logger: false,
-      disableRequestLogging: true,
       requestIdHeader: false,
       genReqId: () => '',
       exposeHeadRoutes: false,

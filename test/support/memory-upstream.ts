@@ -148,3 +148,63 @@ export class MemoryUpstream implements EndpointClient {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 }
+
+/** A backend's end of a tunnel. */
+export class UpstreamTunnel implements Tunnel {
+  /** What the gateway sent, latin1. */
+  received = ''
+  ended = false
+  destroyed = false
+  paused = false
+  #events: Parameters<Tunnel['listen']>[0] | undefined
+  #waiting: (() => void)[] = []
+
+  listen(events: Parameters<Tunnel['listen']>[0]): void {
+    this.#events = events
+  }
+
+  write(chunk: Uint8Array): boolean {
+    this.received += Buffer.from(chunk).toString('latin1')
+    this.#changed()
+    return true
+  }
+
+  end(): void {
+    this.ended = true
+    this.#changed()
+  }
+
+  destroy(): void {
+    if (this.destroyed) return
+    this.destroyed = true
+    queueMicrotask(() => this.#events?.onClose())
+    this.#changed()
+  }
+
+  pause(): void {
+    this.paused = true
+  }
+
+  resume(): void {
+    this.paused = false
+    this.#changed()
+  }
+
+  send(text: string): void {
+    this.#events?.onChunk(Buffer.from(text, 'latin1'))
+  }
+
+  /** Ends its side, and closes. */
+  finish(): void {
+    this.#events?.onEnd()
+    this.#events?.onClose()
+  }
+
+  async until(holds: () => boolean): Promise<void> {
+    while (!holds()) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  #changed(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+}
