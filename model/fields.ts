@@ -2,17 +2,7 @@
 // Used by tenant.ts, route.ts, policy.ts and the policies' own schemas.
 import { describeCidrProblem } from './address.ts'
 import { MAX_DURATION_MS, parseDuration, parseRate, parseSize } from './quantity.ts'
-import {
-  type CrossFieldRule,
-  integer,
-  integerOrText,
-  list,
-  object,
-  oneOf,
-  optional,
-  text,
-  type Value,
-} from './schema.ts'
+import { type CrossFieldRule, integer, integerOrText, list, object, oneOf, optional, text } from './schema.ts'
 
 const DNS_LABEL = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?'
 const LABEL_WORDS = 'lower-case letters, digits and hyphens, with a letter or digit at both ends'
@@ -198,9 +188,6 @@ export const requiredPolicies = (description: string) =>
       listType: 'set',
     },
   )
-
-export type SecretRef = Value<ReturnType<typeof secretRef>>
-export type CaRef = Value<ReturnType<typeof caRef>>
 
 function problemOf(parse: () => unknown): string | undefined {
   try {

@@ -3,7 +3,7 @@ import { limitKeyOf, parseAddress } from '../../model/address.ts'
 import type { Exchange, Head, HeaderId, RequestHead, ResponseHead } from '../../model/filter.ts'
 
 /** Fields in wire order, as [name, value]. */
-export class TestHead implements Head {
+class TestHead implements Head {
   fields: (readonly [string, string])[]
 
   constructor(fields: readonly (readonly [string, string])[] = []) {
@@ -40,7 +40,7 @@ export class TestHead implements Head {
   }
 }
 
-export class TestRequestHead extends TestHead implements RequestHead {
+class TestRequestHead extends TestHead implements RequestHead {
   method = 'GET'
   scheme = 'http' as const
   host = 'shop.acme.example.com'
