@@ -154,7 +154,7 @@ interface Tally {
 }
 const tally: Tally = { sent: 0, ok: 0, failed: new Map(), violations: [] }
 const plain = new http.Agent({ keepAlive: true, maxSockets: 128 })
-const secure = new https.Agent({ keepAlive: true, maxSockets: 64, ca: ca.certPem, maxCachedSessions: 0 })
+const secure = new https.Agent({ keepAlive: true, maxSockets: 64, ca: ca.pem, maxCachedSessions: 0 })
 
 function probe(number: number): Promise<void> {
   const id = `p${number}-${String(number % 100).padStart(2, '0')}`
