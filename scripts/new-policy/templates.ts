@@ -136,10 +136,10 @@ ${name}: { header: x-wanted }
       `${at}/golden/first/requests.yaml`,
       `- request: GET http://shop.acme.example.com/
   headers: { x-wanted: "1" }
-  expect: { status: 200, backend: web }
+  expect: { decision: Proxied, backend: web }
 - name: change this to what ${name} is there for
   request: GET http://shop.acme.example.com/
-  expect: { status: 200 }
+  expect: { decision: Proxied }
 `,
     ],
   ])
