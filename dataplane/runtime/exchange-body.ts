@@ -134,7 +134,7 @@ export class RequestBody implements BodyReader {
   #pass(chunk: Uint8Array): boolean {
     if (chunk.length === 0) return true
     if (this.#kept !== undefined) {
-      this.#kept.push(chunk.slice())
+      this.#kept.push(Uint8Array.from(chunk))
       this.#keptBytes += chunk.length
     }
     // Between two attempts there is nobody to write to: the client waits once the kept part is full.

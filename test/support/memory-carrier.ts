@@ -227,7 +227,7 @@ export class MemoryCall implements ClientCall {
         break
       }
       // A copy that is spoilt afterwards: whoever keeps the view instead of its bytes is found out.
-      const view = next.slice()
+      const view = Uint8Array.from(next)
       this.#paused = !reader.onChunk(view)
       view.fill(0x21)
     }
@@ -317,7 +317,7 @@ class MemoryStream implements ClientStream {
     if (this.#state !== 'answering') return true
     this.#left -= chunk.length
     if (this.#left < 0) throw new Error('more bytes than promised')
-    this.#side.answer.push(chunk.slice())
+    this.#side.answer.push(Uint8Array.from(chunk))
     this.#needsDrain = this.#side.answer.bytes > HIGH_WATER
     return !this.#needsDrain
   }
@@ -387,7 +387,7 @@ class MemoryTunnel implements Tunnel {
   }
 
   write(chunk: Uint8Array): boolean {
-    this.#answer.push(chunk.slice())
+    this.#answer.push(Uint8Array.from(chunk))
     return this.#answer.bytes <= HIGH_WATER
   }
 

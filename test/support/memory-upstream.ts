@@ -76,7 +76,7 @@ export class UpstreamScript implements UpstreamCall {
 
   /** Returns what the gateway says: false to hold. The view is spoilt afterwards. */
   chunk(text: string | Uint8Array): boolean {
-    const view = typeof text === 'string' ? Uint8Array.from(Buffer.from(text, 'latin1')) : text.slice()
+    const view = typeof text === 'string' ? Uint8Array.from(Buffer.from(text, 'latin1')) : Uint8Array.from(text)
     const room = this.#events.onChunk(view)
     view.fill(0x21)
     this.held = !room
