@@ -27,7 +27,9 @@ export function loosenedBodies(
     if (next === undefined || definition === undefined) continue
     for (const field of looser(definition, next.body, old.body)) {
       const path = formatPath([...old.where.split('.').filter(Boolean), old.policy, ...field.path])
-      found.push({ namespace: old.object.namespace, text: `${objectLabel(old.object)}: ${path} ${field.because}` })
+      // The policy speaks of an override and a body under it; here the two are the old and the new form of one body.
+      const because = field.because.replace(/the (tenant's )?override/g, 'the old form')
+      found.push({ namespace: old.object.namespace, text: `${objectLabel(old.object)}: ${path} ${because}` })
     }
   }
   return found

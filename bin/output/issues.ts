@@ -32,12 +32,11 @@ export function findingLines(
   const head = [finding.position, issue === undefined ? undefined : objectLabel(issue.object), severity, issue?.reason]
   const body = wrap(sentence(printable(withPath(finding))), options.width - INDENT)
   if (issue !== undefined) {
-    const page = `atrium help ${issue.reason}`
-    const fix = wrap(
-      issue.message.includes(REASONS[issue.reason].fix) ? '' : REASONS[issue.reason].fix,
-      options.width - INDENT,
-    )
-    body.push(...appendPage(fix, options.paint('dim', page), options.width - INDENT))
+    const page = options.paint('dim', `atrium help ${issue.reason}`)
+    // A message of two sentences says what to do already.
+    const advice = /[.!?] /.test(issue.message) ? [] : wrap(REASONS[issue.reason].fix, options.width - INDENT)
+    const lines = [...body.splice(0), ...advice]
+    body.push(...appendPage(lines, page, options.width - INDENT))
     if (options.platform && issue.platformNote !== undefined) {
       body.push(...wrap(`For the platform: ${printable(issue.platformNote)}`, options.width - INDENT))
     }
