@@ -8,6 +8,8 @@ import type {
   UpstreamEvents,
   UpstreamRequest,
 } from '../runtime/upstream.ts'
+import { Attempt, type AttemptCarrier } from './attempt.ts'
+import { Deadline } from './deadline.ts'
 import { RequestBody } from './request-body.ts'
 import { bodyIsDefined } from './request-writer.ts'
 import type { ResponseHead } from './response-head.ts'
@@ -20,8 +22,6 @@ import { acceptsWebsocket } from './websocket.ts'
 const CONTINUE_WAIT_MS = 1000
 /** How long an answer is looked for after a write failed; what the backend sent before it closed is here already. */
 const AFTER_WRITE_FAILURE_MS = 5000
-/** setTimeout takes no more than 31 bits. */
-const MAX_TIMER_MS = 2_147_483_647
 
 /** What a connection needs to know of its pool, and tells it. */
 export interface ConnectionOwner {
@@ -38,52 +38,8 @@ export interface ConnectionOwner {
   gone(connection: Connection): void
 }
 
-/** One attempt on a connection, as the exchange holds it. Every method does nothing once the attempt is over. */
-class Attempt implements UpstreamCall {
-  connection: Connection | undefined
-  readonly request: UpstreamRequest
-  readonly timeouts: AttemptTimeouts
-  readonly events: UpstreamEvents
-  readonly body: RequestBody
-  answered = false
-  /** The final head came. */
-  headSeen = false
-  /** The final head came before the request was fully written. */
-  early = false
-
-  constructor(
-    connection: Connection,
-    request: UpstreamRequest,
-    timeouts: AttemptTimeouts,
-    events: UpstreamEvents,
-    body: RequestBody,
-  ) {
-    this.connection = connection
-    this.request = request
-    this.timeouts = timeouts
-    this.events = events
-    this.body = body
-  }
-
-  write(chunk: Uint8Array): boolean {
-    return this.connection === undefined ? true : this.connection.write(this, chunk)
-  }
-
-  end(trailers: readonly string[]): void {
-    this.connection?.end(this, trailers)
-  }
-
-  resume(): void {
-    this.connection?.resume()
-  }
-
-  abort(): void {
-    this.connection?.abort()
-  }
-}
-
 /** A connection from its first SYN to its close. */
-export class Connection implements SocketListener, ResponseSink {
+export class Connection implements AttemptCarrier, SocketListener, ResponseSink {
   /** Since when no attempt runs on it. */
   idleSince = 0
   readonly #owner: ConnectionOwner
@@ -101,8 +57,7 @@ export class Connection implements SocketListener, ResponseSink {
   #paused = false
   /** node:net was told to stop reading. */
   #readStopped = false
-  #timer: NodeJS.Timeout | undefined = undefined
-  #timerAt = Number.POSITIVE_INFINITY
+  readonly #deadline: Deadline
 
   constructor(owner: ConnectionOwner, address: string, port: number) {
     this.#owner = owner
@@ -110,6 +65,11 @@ export class Connection implements SocketListener, ResponseSink {
     this.#createdAt = owner.now()
     this.#activeAt = this.#createdAt
     this.#parser = new ResponseParser(this)
+    this.#deadline = new Deadline(
+      () => owner.now(),
+      (now) => this.#due(now),
+      () => this.#expire(),
+    )
     this.#socket = new UpstreamSocket(owner.memory, this)
     // The address is a literal: no name is looked up, and one family only is tried.
     this.#socket.connect({ host: address, port, autoSelectFamily: false })
@@ -129,7 +89,7 @@ export class Connection implements SocketListener, ResponseSink {
     this.#socket.sent = false
     this.#parser.begin(request.method === 'HEAD')
     if (this.#connected) body.start(this.#socket)
-    this.#schedule(this.#activeAt)
+    this.#deadline.look(this.#activeAt)
     return attempt
   }
 
@@ -137,6 +97,8 @@ export class Connection implements SocketListener, ResponseSink {
     const room = attempt.body.write(chunk)
     if (!attempt.body.awaitsContinue) this.#activeAt = this.#owner.now()
     if (attempt.body.broken) this.#failLater()
+    // A write that failed shortens the wait.
+    else if (!room) this.#deadline.look(this.#activeAt)
     return room
   }
 
@@ -165,7 +127,7 @@ export class Connection implements SocketListener, ResponseSink {
     if (this.#destroyed) return
     this.#destroyed = true
     this.#parser.stop()
-    this.#clearTimer()
+    this.#deadline.clear()
     this.#socket.destroy()
     this.#owner.gone(this)
   }
@@ -178,7 +140,7 @@ export class Connection implements SocketListener, ResponseSink {
     if (attempt === undefined) return
     attempt.body.start(this.#socket)
     this.#tellRoom(attempt)
-    this.#schedule(this.#activeAt)
+    this.#deadline.look(this.#activeAt)
   }
 
   onData(length: number, buffer: Buffer): boolean {
@@ -255,7 +217,7 @@ export class Connection implements SocketListener, ResponseSink {
     // RFC 9110 section 10.1.1: a final answer instead of a 100 means that the body is not wanted.
     if (attempt.body.awaitsContinue) attempt.body.discard()
     this.#activeAt = this.#owner.now()
-    this.#schedule(this.#activeAt)
+    this.#deadline.look(this.#activeAt)
     attempt.events.onHead(head.status, head.fields, length)
   }
 
@@ -298,7 +260,7 @@ export class Connection implements SocketListener, ResponseSink {
     this.idleSince = now
     this.#paused = false
     if (!this.usable(now) || !this.#owner.keep(this)) return false
-    this.#schedule(now)
+    this.#deadline.look(now)
     return true
   }
 
@@ -310,7 +272,7 @@ export class Connection implements SocketListener, ResponseSink {
       return
     }
     this.#detach()
-    this.#clearTimer()
+    this.#deadline.clear()
     const tunnel = new SocketTunnel(this.#socket, this.#owner.memory)
     this.#tunnel = tunnel
     attempt.events.onTunnel(head.fields, tunnel)
@@ -352,37 +314,10 @@ export class Connection implements SocketListener, ResponseSink {
     })
   }
 
-  // One timer for each connection. It is moved only where a deadline comes before it; otherwise it fires, looks at the
-  // time of the latest byte, and goes on for the rest. No timer is made for a request or a chunk.
-
-  #schedule(now: number): void {
-    const due = this.#due(now)
-    if (due >= this.#timerAt || due === Number.POSITIVE_INFINITY) return
-    this.#clearTimer()
-    this.#timerAt = due
-    // The next whole millisecond, so that it never fires just before its time.
-    this.#timer = setTimeout(() => this.#tick(), Math.min(Math.ceil(due - now) + 1, MAX_TIMER_MS))
-    this.#timer.unref()
-  }
-
-  #clearTimer(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#timerAt = Number.POSITIVE_INFINITY
-  }
-
-  #tick(): void {
-    this.#timerAt = Number.POSITIVE_INFINITY
-    if (this.#destroyed) return
-    const now = this.#owner.now()
-    if (this.#due(now) <= now) this.#expire()
-    if (!this.#destroyed) this.#schedule(now)
-  }
-
   /** When the present phase ends for lack of progress. */
   #due(now: number): number {
     const attempt = this.#attempt
-    if (this.#tunnel !== undefined) return Number.POSITIVE_INFINITY
+    if (this.#destroyed || this.#tunnel !== undefined) return Number.POSITIVE_INFINITY
     if (attempt === undefined) return this.#idleDue()
     const { timeouts, body } = attempt
     if (!this.#connected) return this.#createdAt + timeouts.connect

@@ -6,7 +6,7 @@ import { FIELD_VALUE_TEXT, TARGET_TEXT, TOKEN_TEXT } from './grammar.ts'
 import { withoutForbiddenTrailers } from './trailers.ts'
 
 /** The last chunk and an empty trailer section. */
-export const LAST_CHUNK = '0\r\n\r\n'
+const LAST_CHUNK = '0\r\n\r\n'
 
 /** A request ready to be written, with what its text says of the connection. */
 export interface RequestHead {
