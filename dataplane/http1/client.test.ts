@@ -9,6 +9,8 @@ import {
   startBackend,
   until,
 } from '../../test/support/scripted-backend.ts'
+import type { EndpointClient } from '../runtime/upstream.ts'
+import { TransferMemory } from './socket.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
 const backends: ScriptedBackend[] = []
@@ -358,4 +360,62 @@ describe('flow and life', () => {
     expect((await send(client).done).body).toBe('1')
     expect((await send(client).done).body).toBe('1')
   })
+})
+
+it('mixes no bytes between connections that share their buffers, however slowly a peer reads', async () => {
+  const server = await backend((socket) => {
+    let head = ''
+    let left = 0
+    socket.on('data', (chunk: Buffer) => {
+      let body = chunk
+      if (left === 0) {
+        const end = chunk.indexOf('\r\n\r\n') + 4
+        head = chunk.toString('latin1', 0, end)
+        left = Number(/content-length: (\d+)/i.exec(head)?.[1])
+        body = chunk.subarray(end)
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${left}\r\n\r\n`)
+      }
+      left -= body.length
+      socket.write(body)
+      // Reads in fits, so that writes of the other side stay unfinished.
+      socket.pause()
+      setTimeout(() => socket.resume(), 1)
+    })
+  })
+  const memory = new TransferMemory()
+  const clients = [server.client({ memory }), server.client({ memory })]
+  const runs = Array.from({ length: 24 }, async (_, number) => {
+    const length = 1_500_000 + number
+    const view = Buffer.alloc(50_000)
+    let left = length
+    let foreign = 0
+    let back = 0
+    const pump = () => {
+      while (left > 0) {
+        const size = Math.min(left, view.length)
+        left -= size
+        const room = run.call.write(view.fill(number).subarray(0, size))
+        // The view is the caller's again: what is in flight must not change with it.
+        view.fill(0xee)
+        if (!room) return
+      }
+    }
+    const run = send(
+      clients[number % 2] as EndpointClient,
+      { method: 'POST', bodyLength: length },
+      {
+        onDrain: pump,
+        onChunk(chunk, log) {
+          log.body = ''
+          back += chunk.length
+          for (const byte of chunk) if (byte !== number) foreign += 1
+          return true
+        },
+      },
+    )
+    pump()
+    const log = await run.done
+    return [log.failure, back - length, foreign]
+  })
+  expect(await Promise.all(runs)).toEqual(Array.from({ length: 24 }, () => [undefined, 0, 0]))
 })

@@ -16,7 +16,7 @@ export interface ParserLimits {
   readonly interimAnswers: number
 }
 
-export const DEFAULT_PARSER_LIMITS: ParserLimits = {
+const DEFAULT_PARSER_LIMITS: ParserLimits = {
   headBytes: 65_536,
   headFields: 200,
   trailerBytes: 4096,
