@@ -384,8 +384,8 @@ it('mixes no bytes between connections that share their buffers, however slowly 
   })
   const memory = new TransferMemory()
   const clients = [server.client({ memory }), server.client({ memory })]
-  const runs = Array.from({ length: 24 }, async (_, number) => {
-    const length = 1_500_000 + number
+  const runs = Array.from({ length: 8 }, async (_, number) => {
+    const length = 10_000_000 + number
     const view = Buffer.alloc(50_000)
     let left = length
     let foreign = 0
@@ -408,7 +408,7 @@ it('mixes no bytes between connections that share their buffers, however slowly 
         onChunk(chunk, log) {
           log.body = ''
           back += chunk.length
-          for (const byte of chunk) if (byte !== number) foreign += 1
+          if (Buffer.compare(chunk, Buffer.alloc(chunk.length, number)) !== 0) foreign += 1
           return true
         },
       },
@@ -417,5 +417,5 @@ it('mixes no bytes between connections that share their buffers, however slowly 
     const log = await run.done
     return [log.failure, back - length, foreign]
   })
-  expect(await Promise.all(runs)).toEqual(Array.from({ length: 24 }, () => [undefined, 0, 0]))
+  expect(await Promise.all(runs)).toEqual(Array.from({ length: 8 }, () => [undefined, 0, 0]))
 })
