@@ -7,8 +7,8 @@ import { Backends } from './backends.ts'
 import type { DemoGateway } from './gateway.ts'
 import { BACKENDS } from './plan.ts'
 import { runPlain } from './plain.ts'
+import type { DemoRun } from './run.ts'
 import { runScreen } from './terminal-run.ts'
-import type { SessionOptions } from './session.ts'
 import { DemoWorld } from './world.ts'
 
 /** What the person asked for. */
@@ -22,17 +22,6 @@ export interface DemoOptions {
   readonly noisy: boolean
   /** Draw on the terminal. */
   readonly screen: boolean
-}
-
-/** What both faces of the demo work with. */
-export interface DemoRun {
-  readonly version: string
-  readonly readySeconds: number
-  readonly gateway: DemoGateway
-  readonly folder: string
-  readonly session: Omit<SessionOptions, 'onEvent' | 'onChange'>
-  readonly forMs: number | undefined
-  readonly noisy: boolean
 }
 
 const FOLDER = join(import.meta.dirname, '..', 'examples', 'demo')

@@ -4,7 +4,7 @@ import { EXIT_CODES } from '../bin/exit.ts'
 import type { Terminal } from '../bin/terminal.ts'
 import { createEnding } from './endings.ts'
 import { eventLine, resultLine, statusLine } from './json-lines.ts'
-import type { DemoRun } from './main.ts'
+import type { DemoRun } from './run.ts'
 import { bannerLines } from './screen.ts'
 import { DemoSession } from './session.ts'
 

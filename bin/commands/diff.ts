@@ -71,7 +71,7 @@ async function runDiff(flags: DiffFlags, terminal: Terminal): Promise<number> {
 
 async function compareFolders(from: readonly string[], to: readonly string[], flags: DiffFlags): Promise<Answer> {
   const { loadFolders } = await import('../load.ts')
-  const { findingsOf } = await import('../findings.ts')
+  const { findingKey, findingsOf } = await import('../findings.ts')
   const { compareSnapshots } = await import('../diff/compare.ts')
   const { loosenedBodies } = await import('../diff/loosened.ts')
   const { createDecoders } = await import('../../model/decode.ts')
@@ -85,12 +85,9 @@ async function compareFolders(from: readonly string[], to: readonly string[], fl
   const tenantOf = new Map(after.result.objects.map((each) => [each.object.namespace, each.tenant]))
   const bodies = loosenedBodies(before.resources, after.resources, createDecoders(POLICIES), POLICIES)
   const now = Date.now()
-  const rejectedBefore = new Set(findingsOf(before, now).map((each) => `${each.issue?.reason} ${each.message}`))
+  const rejectedBefore = new Set(findingsOf(before, now).map(findingKey))
   const rejected = findingsOf(after, now).filter(
-    (each) =>
-      each.severity === 'rejects' &&
-      !rejectedBefore.has(`${each.issue?.reason} ${each.message}`) &&
-      wanted(each.issue?.tenant ?? ''),
+    (each) => each.severity === 'rejects' && !rejectedBefore.has(findingKey(each)) && wanted(each.issue?.tenant ?? ''),
   )
   return {
     tenants,
