@@ -9,6 +9,7 @@ import {
   startBackend,
   until,
 } from '../../test/support/scripted-backend.ts'
+import { stalledListener } from '../../test/support/stalled-listener.ts'
 import { createEndpointClient } from './client.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
@@ -253,10 +254,16 @@ describe('no connection', () => {
   })
 
   it('never established', async () => {
-    // An address for documentation: nobody answers, or the kernel knows no way to it. Both are no connection.
-    const client = createEndpointClient({ address: '192.0.2.1', port: 80 })
+    const listener = await stalledListener()
+    const client = createEndpointClient({ address: '127.0.0.1', port: listener.port })
     const log = await send(client, {}, { timeouts: { connect: 50 } }).done
-    expect(log.failure).toMatchObject({ code: 'UpstreamConnectFailed', nothingSent: true, answered: false })
+    listener.close()
+    expect(log.failure).toMatchObject({
+      code: 'UpstreamConnectFailed',
+      cause: 'connect timeout',
+      nothingSent: true,
+      answered: false,
+    })
     expect([client.idle, client.busy]).toEqual([0, 0])
   })
 })
