@@ -89,10 +89,27 @@ function isSame(before: AdmittedTenant, now: AdmittedTenant): boolean {
   return (
     before.indexed === now.indexed &&
     before.form === now.form &&
-    before.namespaces.length === now.namespaces.length &&
-    before.namespaces.every((namespace, index) => namespace === now.namespaces[index]) &&
-    canonicalText([before.hosts, before.issues]) === canonicalText([now.hosts, now.issues])
+    sameTexts(before.namespaces, now.namespaces) &&
+    sameHosts(before.hosts, now.hosts) &&
+    (before.issues.length + now.issues.length === 0 || canonicalText(before.issues) === canonicalText(now.issues))
   )
+}
+
+function sameHosts(before: OwnedHosts, now: OwnedHosts): boolean {
+  return (
+    sameTexts(before.refused, now.refused) &&
+    sameTexts(before.anchors, now.anchors) &&
+    sameTexts(before.holes, now.holes) &&
+    before.patterns.length === now.patterns.length &&
+    before.patterns.every((each, index) => {
+      const other = now.patterns[index]
+      return other !== undefined && each.pattern === other.pattern && sameTexts(each.except, other.except)
+    })
+  )
+}
+
+function sameTexts(before: readonly string[], now: readonly string[]): boolean {
+  return before.length === now.length && before.every((text, index) => text === now[index])
 }
 
 function isSameOwners(before: ReadonlyMap<string, AdmittedTenant>, now: ReadonlyMap<string, AdmittedTenant>): boolean {

@@ -1,63 +1,121 @@
 // Puts what all passes have to say into one result, in one order: rejected Tenants, then tenants, then namespaces. Pure.
-// Lists of tenants that did not change are joined as they are; nothing is sorted twice.
-import type { Issue } from '../../model/issue.ts'
+// Lists to which no change contributes are handed on as they are.
 import { type LastGood, type ObjectRef, objectKey } from '../../model/resources.ts'
-import type { TenantResult } from './compile-tenant.ts'
+import type { TenantChange, TenantResult } from './compile-tenant.ts'
 import type { CompileResult, CrossEffect, ObjectResult } from './compile-types.ts'
 import { compareRefs } from './issues.ts'
-import type { Memo } from './memo.ts'
+import type { NamespaceVerdict, VerdictChange } from './judge-namespace.ts'
+import { Memo, type Remembered, type ResultLists } from './memo.ts'
+import { PersistentMap } from './persistent-map.ts'
 
-/** Collects the result of a compile. Lists that came out the same keep the identity they had in `previous`. */
-export function collectResult(memo: Memo, previous: CompileResult | undefined): CompileResult {
-  const issues: Issue[] = []
-  const objects: ObjectResult[] = []
-  const lastGood: LastGood[] = [...memo.admission.lastGood]
-  const crossEffects: CrossEffect[] = [...memo.admission.effects]
-  for (const { indexed, issues: told } of memo.admission.rejected) {
-    appendAll(issues, told)
-    const { ref, generation } = indexed
-    objects.push({ object: ref, generation, tenant: ref.name, accepted: false, servingGeneration: null, count: 0 })
-  }
-  for (const result of memo.tenants.values()) {
-    appendAll(issues, result.issues)
-    appendAll(objects, result.plan.objects)
-    appendAll(lastGood, result.plan.lastGood)
-    appendAll(crossEffects, result.plan.effects)
-    if (result.endpoints.held.length > 0) crossEffects.push(heldEffect(result, memo))
-  }
-  for (const verdict of memo.verdicts.values()) {
-    appendAll(issues, verdict.issues)
-    appendAll(objects, verdict.objects)
-    appendAll(lastGood, verdict.lastGood)
-  }
-  const kept = onePerObject(lastGood)
-  const before = previous?.lastGood
+/** What the passes made, with the changes since `before`. */
+type Made = Omit<Remembered, 'verdicts' | 'borrowers' | 'lists'> & {
+  readonly tenantChanges: readonly TenantChange[]
+  readonly verdictChanges: readonly VerdictChange[]
+}
+
+/** Collects the result of a compile and what the next one may remember. */
+export function collectResult(before: Memo | undefined, made: Made): CompileResult {
+  const { tenantChanges, verdictChanges, ...rest } = made
+  const verdicts = (before?.verdicts ?? PersistentMap.empty<NamespaceVerdict>()).with(
+    verdictChanges.map(({ name, after }) => [name, after] as const),
+  )
+  const collected = { ...rest, verdicts }
+  const lists = collectLists(before, made, collected)
+  const memo = new Memo({ ...collected, borrowers: findBorrowers(before, tenantChanges), lists })
+  return { snapshot: made.snapshot, claims: made.admission.claims, ...lists, memo }
+}
+
+type Collected = Omit<Remembered, 'borrowers' | 'lists'>
+
+function collectLists(before: Memo | undefined, made: Made, now: Collected): ResultLists {
+  const { tenantChanges, verdictChanges } = made
+  const sameAdmission = before?.admission === now.admission
+  /** Whether nothing that changed says, or said, anything in one of the lists. */
+  const keeps = (
+    ofTenant: (result: TenantResult) => readonly unknown[],
+    ofVerdict: (verdict: NamespaceVerdict) => readonly unknown[],
+  ) => sameAdmission && keepsAll(tenantChanges, ofTenant) && keepsAll(verdictChanges, ofVerdict)
+  const known = before?.lists
+  const sayIssues = (each: { readonly issues: ResultLists['issues'] }) => each.issues
   return {
-    snapshot: memo.snapshot,
-    issues,
-    objects,
-    claims: memo.admission.claims,
-    lastGood: before !== undefined && sameItems(before, kept) ? before : kept,
-    crossEffects,
-    memo,
+    issues:
+      known !== undefined && keeps(sayIssues, sayIssues)
+        ? known.issues
+        : [...now.admission.rejected.flatMap(sayIssues), ...join(now, sayIssues, sayIssues)],
+    objects:
+      known !== undefined &&
+      keeps(
+        (result) => result.plan.objects,
+        (verdict) => verdict.objects,
+      )
+        ? known.objects
+        : [
+            ...now.admission.rejected.map(rejectedTenant),
+            ...join<ObjectResult>(
+              now,
+              (result) => result.plan.objects,
+              (verdict) => verdict.objects,
+            ),
+          ],
+    lastGood:
+      known !== undefined &&
+      keeps(
+        (result) => result.plan.lastGood,
+        (verdict) => verdict.lastGood,
+      )
+        ? known.lastGood
+        : onePerObject([
+            ...now.admission.lastGood,
+            ...join<LastGood>(
+              now,
+              (result) => result.plan.lastGood,
+              (verdict) => verdict.lastGood,
+            ),
+          ]),
+    crossEffects: [
+      ...now.admission.effects,
+      ...join<CrossEffect>(
+        now,
+        (result) => tenantEffects(result, now),
+        () => [],
+      ),
+    ],
   }
 }
 
-/** Pods of strangers that hold addresses which slices of the tenant name: moving one changes a pool of the tenant. */
-function heldEffect(result: TenantResult, memo: Memo): CrossEffect {
-  const objects: ObjectRef[] = []
-  for (const address of result.endpoints.held) {
-    for (const namespace of memo.holders.namespacesOf(address)) {
-      for (const name of memo.index.namespaces.get(namespace)?.pods.holders.get(address) ?? []) {
-        objects.push({ kind: 'Pod', namespace, name })
-      }
-    }
-  }
-  return { tenant: result.plan.tenant.name, cause: 'PodAddress', objects: objects.sort(compareRefs) }
+function keepsAll<Each>(
+  changes: readonly { readonly before: Each | undefined; readonly after: Each | undefined }[],
+  list: (each: Each) => readonly unknown[],
+): boolean {
+  return changes.every(({ before, after }) => {
+    const former = before === undefined ? [] : list(before)
+    const now = after === undefined ? [] : list(after)
+    return former === now || (former.length === 0 && now.length === 0)
+  })
 }
 
-function appendAll<Item>(target: Item[], items: readonly Item[]): void {
-  for (const item of items) target.push(item)
+/** In the order of tenants, then of namespaces. */
+function join<Item>(
+  now: Collected,
+  ofTenant: (result: TenantResult) => readonly Item[],
+  ofVerdict: (verdict: NamespaceVerdict) => readonly Item[],
+): Item[] {
+  const items: Item[] = []
+  for (const name of now.admission.tenants.keys()) {
+    const result = now.tenants.get(name)
+    if (result !== undefined) for (const item of ofTenant(result)) items.push(item)
+  }
+  for (const name of now.index.names) {
+    const verdict = now.verdicts.get(name)
+    if (verdict !== undefined) for (const item of ofVerdict(verdict)) items.push(item)
+  }
+  return items
+}
+
+function rejectedTenant({ indexed }: { readonly indexed: { readonly ref: ObjectRef; readonly generation: number } }) {
+  const { ref, generation } = indexed
+  return { object: ref, generation, tenant: ref.name, accepted: false, servingGeneration: null, count: 0 }
 }
 
 function onePerObject(list: readonly LastGood[]): readonly LastGood[] {
@@ -66,6 +124,33 @@ function onePerObject(list: readonly LastGood[]): readonly LastGood[] {
   return [...unique.values()].sort((a, b) => compareRefs(a.object, b.object))
 }
 
-function sameItems(a: readonly unknown[], b: readonly unknown[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index])
+/** Grants in use, and Pods of strangers that hold addresses which slices of the tenant name. */
+function tenantEffects(result: TenantResult, now: Collected): readonly CrossEffect[] {
+  const { plan, endpoints } = result
+  if (endpoints.held.length === 0) return plan.effects
+  const objects: ObjectRef[] = []
+  for (const address of endpoints.held) {
+    for (const namespace of now.holders.namespacesOf(address)) {
+      for (const name of now.index.namespaces.get(namespace)?.pods.holders.get(address) ?? []) {
+        objects.push({ kind: 'Pod', namespace, name })
+      }
+    }
+  }
+  return [...plan.effects, { tenant: plan.tenant.name, cause: 'PodAddress', objects: objects.sort(compareRefs) }]
+}
+
+function findBorrowers(before: Memo | undefined, changes: readonly TenantChange[]): ReadonlySet<string> {
+  let borrowers: ReadonlySet<string> = before?.borrowers ?? new Set()
+  let copy: Set<string> | undefined
+  for (const { name, after } of changes) {
+    const borrows = after !== undefined && after.plan.foreign.size > 0
+    if (borrows === borrowers.has(name)) continue
+    if (copy === undefined) {
+      copy = new Set(borrowers)
+      borrowers = copy
+    }
+    if (borrows) copy.add(name)
+    else copy.delete(name)
+  }
+  return borrowers
 }

@@ -42,6 +42,13 @@ export interface TenantResult {
   readonly issues: readonly Issue[]
 }
 
+/** A tenant that is not what it was; undefined where it was not or is not. */
+export interface TenantChange {
+  readonly name: string
+  readonly before: TenantResult | undefined
+  readonly after: TenantResult | undefined
+}
+
 /** What compiling a tenant needs beside the tenant. */
 export interface TenantTools extends EndpointTools {
   readonly world: World

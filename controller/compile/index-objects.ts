@@ -4,26 +4,80 @@ import type { DecodeResult } from '../../model/decode.ts'
 import type { Kind, Material, Partition, ResourceSet, SourceObject } from '../../model/resources.ts'
 import { indexPods, indexSlices } from './index-endpoints.ts'
 import { type Group, type IndexTools, indexKind, inOrder, type Prepare } from './index-kind.ts'
-import type { ByName, IndexedCluster, IndexedNamespace, NamespaceConfig, WorldIndex } from './indexed.ts'
+import type {
+  ByName,
+  IndexedCluster,
+  IndexedNamespace,
+  NamespaceChange,
+  NamespaceConfig,
+  WorldIndex,
+} from './indexed.ts'
 import { groupLastGood, type LastGoodIndex } from './last-good.ts'
+import { PersistentMap } from './persistent-map.ts'
 import { preparePolicy } from './prepare-policy.ts'
 import { prepareRoute } from './prepare-route.ts'
 
 /** Indexes all objects; parts of `previous` whose objects did not change are taken over as they are. */
-export function indexObjects(resources: ResourceSet, tools: IndexTools, previous: WorldIndex | undefined): WorldIndex {
+export function indexObjects(
+  resources: ResourceSet,
+  tools: IndexTools,
+  previous: WorldIndex | undefined,
+): { readonly index: WorldIndex; readonly changes: readonly NamespaceChange[] } {
+  const { partitions } = resources
   const lastGood: LastGoodIndex = groupLastGood(resources.lastGood)
-  const names = [...resources.partitions.keys()]
-  const namespaces = new Map<string, IndexedNamespace>()
-  for (const name of inOrder(names)) {
-    const partition = resources.partitions.get(name)
-    if (partition === undefined || name === '') continue
-    const group = lastGood.get(name)
+  const changes: NamespaceChange[] = []
+  for (const name of inOrder([...changedNames(partitions, lastGood, previous)])) {
+    if (name === '') continue
     const before = previous?.namespaces.get(name)
-    const unchanged = before !== undefined && before.source === partition && sameGroup(before.lastGood, group)
-    namespaces.set(name, unchanged ? before : indexNamespace(name, partition, group, tools, before))
+    const partition = partitions.get(name)
+    const after =
+      partition === undefined ? undefined : indexNamespace(name, partition, lastGood.get(name), tools, before)
+    if (after !== before) changes.push({ name, before, after })
   }
-  const cluster = indexCluster(resources.partitions.get(''), lastGood.get(''), tools, previous?.cluster)
-  return { cluster, namespaces }
+  const isSame =
+    previous !== undefined && changes.every(({ before, after }) => before !== undefined && after !== undefined)
+  const names = isSame ? previous.names : inOrder([...partitions.keys()].filter((name) => name !== ''))
+  const namespaces = (previous?.namespaces ?? PersistentMap.empty<IndexedNamespace>()).with(
+    changes.map(({ name, after }) => [name, after] as const),
+  )
+  const cluster = indexCluster(partitions.get(''), lastGood.get(''), tools, previous?.cluster)
+  return { index: { cluster, namespaces, names, partitions, lastGood }, changes }
+}
+
+/** Namespaces whose objects or last good forms may differ from before. */
+function changedNames(
+  partitions: ReadonlyMap<string, Partition>,
+  lastGood: LastGoodIndex,
+  previous: WorldIndex | undefined,
+): ReadonlySet<string> {
+  if (previous === undefined) return new Set(partitions.keys())
+  const names = new Set<string>()
+  collectDifferences(previous.partitions, partitions, names)
+  for (const name of [...lastGood.keys(), ...previous.lastGood.keys()]) {
+    if (!sameGroup(previous.lastGood.get(name), lastGood.get(name))) names.add(name)
+  }
+  return names
+}
+
+/** Walks both maps side by side while they have one order, which they have unless a namespace came or went. */
+function collectDifferences(
+  before: ReadonlyMap<string, Partition>,
+  now: ReadonlyMap<string, Partition>,
+  names: Set<string>,
+): void {
+  if (before === now) return
+  const former = before.entries()
+  for (const [name, partition] of now) {
+    const next = former.next()
+    if (next.done === true || next.value[0] !== name) {
+      for (const each of new Set([...before.keys(), ...now.keys()])) {
+        if (before.get(each) !== now.get(each)) names.add(each)
+      }
+      return
+    }
+    if (next.value[1] !== partition) names.add(name)
+  }
+  for (const [name] of former) names.add(name)
 }
 
 function sameGroup(before: Group, now: Group): boolean {

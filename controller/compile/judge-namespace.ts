@@ -17,6 +17,13 @@ export interface NamespaceVerdict {
   readonly lastGood: readonly LastGood[]
 }
 
+/** A namespace about which something else is said than before. */
+export interface VerdictChange {
+  readonly name: string
+  readonly before: NamespaceVerdict | undefined
+  readonly after: NamespaceVerdict | undefined
+}
+
 /** Judges a namespace; `tenant` is '' for none. Hands `previous` back where it is the same. */
 export function judgeNamespace(
   indexed: IndexedNamespace,

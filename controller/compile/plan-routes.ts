@@ -158,17 +158,37 @@ function orderMatches(
   }
   if (matches.length < 2) return matches.map(({ match }) => match)
   matches.sort((a, b) => compareMatches(a.match, a.rule.plan.id, b.match, b.rule.plan.id))
-  const first = new Map<string, MatchPlan>()
   const winning: MatchPlan[] = []
-  for (const { match } of matches) {
+  let ties = new Map<string, MatchPlan>()
+  matches.forEach(({ match }, index) => {
+    const before = matches[index - 1]?.match
+    const next = matches[index + 1]?.match
+    const afterTie = before !== undefined && isTie(before, match)
+    if (!afterTie) ties = new Map()
+    // Most matches tie with no other, so that nothing of them need be written out to be compared.
+    if (!afterTie && (next === undefined || !isTie(match, next))) {
+      winning.push(match)
+      return
+    }
     const identity = matchIdentity(match)
-    const winner = first.get(identity)
+    const winner = ties.get(identity)
     if (winner === undefined) {
-      first.set(identity, match)
+      ties.set(identity, match)
       winning.push(match)
     } else shadows.note(host, match, winner)
-  }
+  })
   return winning
+}
+
+/** Whether only origin orders the two: equal matches always tie. */
+function isTie(a: MatchPlan, b: MatchPlan): boolean {
+  return (
+    a.path.type === b.path.type &&
+    a.path.value.length === b.path.value.length &&
+    (a.method === null) === (b.method === null) &&
+    a.headers.length === b.headers.length &&
+    a.queryParams.length === b.queryParams.length
+  )
 }
 
 /** Matches that can never win, over all hosts: one issue for each. */

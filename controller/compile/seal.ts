@@ -1,10 +1,8 @@
 // The last pass: hashes in canonical order, and the frozen result. Pure. Versions are hashes of hashes in two levels, so
 // that one changed shard among 10,000 costs one bucket and not all of them.
 import { canonicalText, compareText, type Digest } from '../../model/canonical.ts'
+import { BUCKETS, bucketOf } from './persistent-map.ts'
 import type { Endpoint, Pool, PoolId, TenantShard } from '../../model/snapshot.ts'
-
-/** Buckets of the two-level hash: 10,000 tenants are 40 in each. */
-const BUCKETS = 256
 
 /** A pool with its hash. */
 export function sealPool(id: PoolId, endpoints: readonly Endpoint[], digest: Digest): Pool {
@@ -31,40 +29,32 @@ export interface RootHash {
 }
 
 /**
- * The hash over `parts`. `changed` names the parts that differ from those of `previous`; where names came or went, leave
+ * The hash over the hashes of `names`. `changed` are those that differ from `previous`; where names came or went, leave
  * `previous` out.
  */
 export function hashRoot(
-  parts: { get(name: string): string | undefined; keys(): Iterable<string> },
+  names: readonly string[],
+  hashOf: (name: string) => string | undefined,
   digest: Digest,
   previous: RootHash | undefined,
-  changed: readonly string[],
+  changed: readonly { readonly name: string }[],
 ): RootHash {
   if (previous !== undefined && changed.length === 0) return previous
-  const names = previous?.names ?? bucketNames(parts.keys())
-  const dirty = previous === undefined ? undefined : new Set(changed.map(bucketOf))
-  const hashes = names.map((bucket, index) => {
+  const buckets = previous?.names ?? bucketNames(names)
+  const dirty = previous === undefined ? undefined : new Set(changed.map(({ name }) => bucketOf(name)))
+  const hashes = buckets.map((bucket, index) => {
     const known = previous?.hashes[index]
     if (known !== undefined && dirty?.has(index) === false) return known
-    return bucket.length === 0 ? '' : digest(canonicalText(bucket.map((name) => [name, parts.get(name) ?? ''])))
+    return bucket.length === 0 ? '' : digest(canonicalText(bucket.map((name) => [name, hashOf(name) ?? ''])))
   })
-  return { hash: digest(hashes.join(' ')), names, hashes }
+  return { hash: digest(hashes.join(' ')), names: buckets, hashes }
 }
 
-function bucketNames(names: Iterable<string>): readonly (readonly string[])[] {
+function bucketNames(names: readonly string[]): readonly (readonly string[])[] {
   const buckets: string[][] = Array.from({ length: BUCKETS }, () => [])
   for (const name of names) buckets[bucketOf(name)]?.push(name)
   for (const bucket of buckets) bucket.sort(compareText)
   return buckets
-}
-
-/** FNV-1a: only spreads names, so it need not be strong. */
-function bucketOf(name: string): number {
-  let hash = 0x811c9dc5
-  for (let index = 0; index < name.length; index += 1) {
-    hash = Math.imul(hash ^ name.charCodeAt(index), 0x01000193)
-  }
-  return (hash >>> 0) % BUCKETS
 }
 
 /** Freezes plain data all the way down; what is frozen already was frozen all the way down. */

@@ -6,6 +6,7 @@ import type { Pool } from '../../model/snapshot.ts'
 import type { EndpointRule } from './endpoint-rule.ts'
 import type { IndexedNamespace } from './indexed.ts'
 import { createIssue } from './issues.ts'
+import type { PersistentMap } from './persistent-map.ts'
 import type { PodHolders } from './pod-holders.ts'
 import type { BackendNeed } from './resolve-backends.ts'
 import {
@@ -33,13 +34,15 @@ export interface TenantEndpoints {
   /** Hash over the hashes of all pools. */
   readonly hash: string
   readonly issues: readonly Issue[]
+  /** Addresses whose standing depends on the Pods of strangers. */
+  readonly believed: readonly string[]
   /** Addresses refused because Pods of strangers hold them, ordered. */
   readonly held: readonly string[]
 }
 
 /** What resolving needs beside the tenant. */
 export interface EndpointTools {
-  readonly namespaces: ReadonlyMap<string, IndexedNamespace>
+  readonly namespaces: PersistentMap<IndexedNamespace>
   readonly rule: EndpointRule
   readonly holders: PodHolders
   /** Addresses that other namespaces hold now and did not before, or the other way round. */
@@ -76,6 +79,7 @@ export function resolveTenantEndpoints(
     pools,
     hash: pools.length === 0 ? '' : tools.digest(pools.map(({ pool }) => pool.hash).join(' ')),
     issues: needs.flatMap((need) => tellEndpoints(need, known.get(need.key)?.resolved)),
+    believed: pools.flatMap(({ resolved }) => resolved.believed),
     held: [...new Set(pools.flatMap(({ resolved }) => resolved.held))].sort(compareText),
   }
 }

@@ -12,6 +12,7 @@ import { compareRefs } from './issues.ts'
 /** All objects and who owns what. */
 export interface World {
   readonly index: WorldIndex
+  readonly tenants: ReadonlyMap<string, AdmittedTenant>
   /** Namespace to the tenant that owns it. */
   readonly owners: ReadonlyMap<string, AdmittedTenant>
 }
