@@ -53,7 +53,7 @@ export class HttpConnection implements StreamOwner {
   }
 
   get closing(): boolean {
-    return this.#parts.draining() || (this.#full && this.#waiting.length === 0) || this.#refusal !== undefined
+    return this.#waiting.length === 0 && (this.#full || this.#parts.draining())
   }
 
   /** Whether a request is being served. */

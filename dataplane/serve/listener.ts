@@ -164,6 +164,8 @@ class FastifyListener implements DataListener {
       exposeHeadRoutes: false,
       return503OnClosing: false,
       forceCloseConnections: false,
+      // In place of Fastify's own, which would write into the answer that is being given.
+      clientErrorHandler: (error, socket) => this.#clientError(error, socket),
     })
     app.removeAllContentTypeParsers()
     for (const method of METHODS) {
@@ -207,9 +209,6 @@ class FastifyListener implements DataListener {
     server.on('checkExpectation', (req, res) => this.#of(req.socket)?.take(req, res))
     server.on('upgrade', (req, socket, head) => this.#of(socket as Socket)?.upgrade(req, head))
     server.on('connect', (req) => this.#of(req.socket)?.refuseBytes('MethodNotAllowed'))
-    server.on('clientError', (error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket) => {
-      this.#clientError(error, socket as Socket)
-    })
     this.#takeConnections(server)
     return server
   }
@@ -236,7 +235,7 @@ class FastifyListener implements DataListener {
     })
   }
 
-  #clientError(error: NodeJS.ErrnoException & { rawPacket?: Buffer }, socket: Socket): void {
+  #clientError(error: ParseError, socket: Socket): void {
     const connection = this.#of(socket)
     // What follows `Connection: close` is not read; the answer before it is still on its way.
     if (error.code === 'HPE_CLOSED_CONNECTION') return
@@ -255,12 +254,19 @@ class FastifyListener implements DataListener {
   }
 }
 
+/** An error of the parser, or of the socket. */
+interface ParseError {
+  readonly code?: string | undefined
+  /** The Buffer that could not be read; Fastify's types say otherwise. */
+  readonly rawPacket?: unknown
+}
+
 /** What bytes that node:http cannot read are answered with; undefined for a connection that is simply gone. */
-function codeOf(error: NodeJS.ErrnoException & { rawPacket?: Buffer }): GatewayErrorCode | undefined {
+function codeOf(error: ParseError): GatewayErrorCode | undefined {
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return 'RequestTimeout'
   if (error.code === 'HPE_HEADER_OVERFLOW') {
     // A packet without a line end is still the start line.
-    return error.rawPacket?.includes(0x0a) === false ? 'UriTooLong' : 'HeadersTooLarge'
+    return Buffer.isBuffer(error.rawPacket) && !error.rawPacket.includes(0x0a) ? 'UriTooLong' : 'HeadersTooLarge'
   }
   if (error.code === 'HPE_INVALID_EOF_STATE') return undefined
   return error.code?.startsWith('HPE_') === true ? 'BadRequest' : undefined
