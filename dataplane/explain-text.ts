@@ -1,5 +1,6 @@
 // Explain, drawn for people: numbered stages from top to bottom, what was decided, and where it is written. Pure.
 // The command line prints it; every word is in the JSON too.
+import { formatDuration } from '../model/quantity.ts'
 import { percent } from './explain.ts'
 import type { ExplainedEndpoint, Explanation } from './explain-types.ts'
 
@@ -79,7 +80,7 @@ function stagesOf(explanation: Explanation): readonly Stage[] {
                   `${upstream.method} ${upstream.target}`,
                   `Host ${upstream.host}`,
                   ...upstream.changes,
-                  `timeout ${upstream.timeouts.backendRequest} ms, ${upstream.retries} retries`,
+                  `timeout ${formatDuration(upstream.timeouts.backendRequest)}, ${upstream.retries} retries`,
                 ].join('   '),
               ],
             ],

@@ -172,14 +172,14 @@ describe('explain', () => {
                    acme-prod/shop rule api  matches   PathPrefix /api; chosen, longer prefix
                    acme-prod/shop rule 1    matches   PathPrefix /; lost, shorter prefix
        4 Limits    requests       500/s, burst 1000                   Tenant acme
-                   bodySize       10485760 bytes                      Tenant acme
+                   bodySize       10Mi                                Tenant acme
                    per-client     20/s, burst 40   by clientIP        Policy acme-prod/edge
        5 Steps     access         deny 203.0.113.0/24: would pass     Tenant acme (override)
                    rateLimits     per-client 20/s, burst 40: would pass  Policy acme-prod/edge
        6 Backend   api:8080 90 %, api-canary:80 10 %    RoundRobin
                    api          10.1.2.3:8080 ready
                    api-canary   no endpoint: its share is answered 503
-       7 Sent      GET /orders/17   Host shop.acme.test   x-tenant: acme   timeout 30000 ms, 2 retries
+       7 Sent      GET /orders/17   Host shop.acme.test   x-tenant: acme   timeout 30s, 2 retries
 
       Result   proxied to Service api; 10 % of the requests get 503 NoHealthyEndpoint
       Unknown  use of the limits: assumed below all of them

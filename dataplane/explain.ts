@@ -5,7 +5,7 @@ import type { Exchange, StepResult } from '../model/filter.ts'
 import { GATEWAY_ERRORS, type GatewayAnswer, type GatewayErrorCode } from '../model/gateway-error.ts'
 import { canonicalHost } from '../model/host.ts'
 import type { RouteId, TenantLimits } from '../model/snapshot.ts'
-import { formatRate } from '../model/quantity.ts'
+import { formatRate, formatSize } from '../model/quantity.ts'
 import type { HostProgram, RouteProgram, TraceEntry } from './build/program.ts'
 import { explainOrder } from './explain-order.ts'
 import { nearestName } from './explain-suggest.ts'
@@ -335,7 +335,10 @@ function candidatesOf(trace: readonly TraceEntry[], route: RouteProgram | undefi
       rule: ruleLabel(entry.route.id),
       matched: entry.matched,
       chosen,
-      why: entry.matched && winner !== undefined ? `${entry.why}; ${explainOrder(entry, winner, next)}` : entry.why,
+      why:
+        entry.matched && winner !== undefined && route !== undefined
+          ? `${entry.why}; ${explainOrder(entry, winner, next)}`
+          : entry.why,
     }
   })
 }
@@ -352,7 +355,7 @@ function limitsOf(tenant: string, limits: TenantLimits): readonly ExplainedLimit
     ...(requests === null ? [] : [limit('requests', `${formatRate(requests)}, burst ${requests.burst}`)]),
     ...(concurrency === null ? [] : [limit('concurrency', `${concurrency} in flight`)]),
     ...(connections === null ? [] : [limit('connections', `${connections} open`)]),
-    limit('bodySize', `${bodySize} bytes`),
+    limit('bodySize', formatSize(bodySize)),
   ]
 }
 

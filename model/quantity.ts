@@ -52,6 +52,18 @@ export function parseRate(text: string): Rate {
   return { count: Number(match[1]), seconds: SECONDS[match[2] ?? ''] ?? Number.NaN }
 }
 
+/** A duration in milliseconds as users write it, in the largest unit that is exact: `90s`, `250ms`. */
+export function formatDuration(milliseconds: number): string {
+  const unit = ['h', 'm', 's'].find((name) => milliseconds % (MILLISECONDS[name] ?? 1) === 0) ?? 'ms'
+  return `${milliseconds / (MILLISECONDS[unit] ?? 1)}${unit}`
+}
+
+/** A size in bytes as users write it, in the largest unit that is exact: `10Mi`. */
+export function formatSize(bytes: number): string {
+  const unit = ['Ti', 'Gi', 'Mi', 'Ki'].find((name) => bytes > 0 && bytes % (BYTES[name] ?? 1) === 0) ?? ''
+  return `${bytes / (BYTES[unit] ?? 1)}${unit}`
+}
+
 /** A rate as users write it: `500/s`. */
 export function formatRate(rate: Rate): string {
   const unit = Object.keys(SECONDS).find((name) => SECONDS[name] === rate.seconds)

@@ -5,6 +5,7 @@ import type { HostPlan, MatchPlan, PoolId, RoutePlan, TenantShard, WeightedBacke
 import type { PodState, TenantState } from '../runtime/pod-state.ts'
 import { createChain, type Filters } from './chain.ts'
 import { createHeaderChange } from './headers.ts'
+import { BoundedPattern, type PatternCache, type PatternSource } from './patterns.ts'
 import type { BackendProgram, HostProgram, RouteProgram, TenantProgram, TraceEntry } from './program.ts'
 import { Router } from './router.ts'
 import { createLocation, createTarget } from './target.ts'
@@ -20,6 +21,8 @@ export interface BuildServices {
   readonly state: PodState
   readonly pools: Backends
   readonly filters: Filters
+  /** Keeps compiled patterns from one build of a tenant to the next. */
+  readonly patterns?: PatternCache
 }
 
 /**
@@ -43,12 +46,18 @@ export function buildTenant(shard: TenantShard, services: BuildServices): Tenant
     hosts,
   }
   const routes = shard.routes.map((plan) => new RouteFactory(plan, services, state))
-  for (const host of shard.hosts) hosts.push(buildHost(host, program, routes))
+  const patterns = services.patterns?.sourceFor(shard.tenant) ?? ((text: string) => new BoundedPattern(text))
+  for (const host of shard.hosts) hosts.push(buildHost(host, program, routes, patterns))
   return program
 }
 
-function buildHost(plan: HostPlan, tenant: TenantProgram, routes: readonly RouteFactory[]): HostProgram {
-  const router = new Router(plan.matches, (match) => {
+function buildHost(
+  plan: HostPlan,
+  tenant: TenantProgram,
+  routes: readonly RouteFactory[],
+  patterns: PatternSource,
+): HostProgram {
+  const router = new Router(plan.matches, patterns, (match) => {
     const factory = routes[match.route]
     if (factory === undefined) throw new Error(`host ${plan.host}: there is no route ${match.route}`)
     return factory.programFor(match)

@@ -1,8 +1,8 @@
 // From a path to the candidates that its text allows, in the order in which the first that holds wins. Load time
 // building, no sockets. The router builds one per host; a request only walks it.
-import { RE2JS } from 're2js'
 import { canonicalPath, comparablePath } from '../../model/target.ts'
 import type { MatchPlan } from '../../model/snapshot.ts'
+import type { BoundedPattern, PatternBudget, PatternSource } from './patterns.ts'
 
 /** Prefixes up to this number are compared one by one; beyond it a trie of segments is faster. */
 const MOST_LISTED_PREFIXES = 16
@@ -10,13 +10,13 @@ const MOST_LISTED_PREFIXES = 16
 /** A path condition made ready. `key` is comparable text (model/target.ts); for a prefix without its last slash. */
 export type PathTest =
   | { readonly type: 'Exact' | 'PathPrefix'; readonly key: string }
-  | { readonly type: 'RegularExpression'; readonly pattern: RE2JS }
+  | { readonly type: 'RegularExpression'; readonly pattern: BoundedPattern }
   /** A value that no canonical path can have. */
   | { readonly type: 'Never' }
 
 /** Compiles the path of a match. Throws where the pattern is not RE2. */
-export function compilePath(path: MatchPlan['path']): PathTest {
-  if (path.type === 'RegularExpression') return { type: path.type, pattern: RE2JS.compile(path.value) }
+export function compilePath(path: MatchPlan['path'], patterns: PatternSource): PathTest {
+  if (path.type === 'RegularExpression') return { type: path.type, pattern: patterns(path.value) }
   const canonical = canonicalPath(path.value)
   if (canonical === undefined) return { type: 'Never' }
   const key = comparablePath(canonical)
@@ -25,14 +25,14 @@ export function compilePath(path: MatchPlan['path']): PathTest {
 }
 
 /** The meaning of a path condition, one by one: what the index must agree with. `path` is comparable. */
-export function pathHolds(test: PathTest, path: string): boolean {
+export function pathHolds(test: PathTest, path: string, budget: PatternBudget): boolean {
   switch (test.type) {
     case 'Exact':
       return path === test.key
     case 'PathPrefix':
       return prefixHolds(test.key, path)
     case 'RegularExpression':
-      return test.pattern.testExact(path)
+      return test.pattern.holds(path, budget)
     case 'Never':
       return false
   }
@@ -50,8 +50,8 @@ export interface PathCandidate {
 
 /** Finds the first candidate, in the order given, whose path holds and that `accepts` takes. */
 export interface PathIndex<Candidate extends PathCandidate> {
-  /** `path` is comparable. */
-  find(path: string, accepts: (candidate: Candidate) => boolean): Candidate | undefined
+  /** `path` is comparable. Throws PatternTooCostly. */
+  find(path: string, accepts: (candidate: Candidate) => boolean, budget: PatternBudget): Candidate | undefined
 }
 
 /** Builds the index that suits the candidates; whichever it is, the answer is the first in their order that holds. */
@@ -69,15 +69,15 @@ class ListIndex<Candidate extends PathCandidate> implements PathIndex<Candidate>
     this.#candidates = candidates
   }
 
-  find(path: string, accepts: (candidate: Candidate) => boolean): Candidate | undefined {
-    return this.#candidates.find((candidate) => pathHolds(candidate.test, path) && accepts(candidate))
+  find(path: string, accepts: (candidate: Candidate) => boolean, budget: PatternBudget): Candidate | undefined {
+    return this.#candidates.find((candidate) => pathHolds(candidate.test, path, budget) && accepts(candidate))
   }
 }
 
 /** Exact paths by map, then patterns in turn, then prefixes from the longest to the shortest. */
 class GroupedIndex<Candidate extends PathCandidate> implements PathIndex<Candidate> {
   readonly #exact = new Map<string, Candidate[]>()
-  readonly #patterns: { readonly pattern: RE2JS; readonly candidate: Candidate }[] = []
+  readonly #patterns: { readonly pattern: BoundedPattern; readonly candidate: Candidate }[] = []
   readonly #prefixes: PrefixIndex<Candidate>
 
   constructor(candidates: readonly Candidate[]) {
@@ -91,12 +91,12 @@ class GroupedIndex<Candidate extends PathCandidate> implements PathIndex<Candida
     this.#prefixes = prefixes.size > MOST_LISTED_PREFIXES ? new PrefixTrie(prefixes) : new PrefixList(prefixes)
   }
 
-  find(path: string, accepts: (candidate: Candidate) => boolean): Candidate | undefined {
+  find(path: string, accepts: (candidate: Candidate) => boolean, budget: PatternBudget): Candidate | undefined {
     const exact = firstOf(this.#exact.get(path), accepts)
     if (exact !== undefined) return exact
-    // The cheap conditions first: a pattern costs up to a millisecond on the longest path.
+    // The cheap conditions first: a pattern may cost milliseconds on the longest path.
     for (const { pattern, candidate } of this.#patterns) {
-      if (accepts(candidate) && pattern.testExact(path)) return candidate
+      if (accepts(candidate) && pattern.holds(path, budget)) return candidate
     }
     return this.#prefixes.find(path, accepts)
   }

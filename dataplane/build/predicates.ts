@@ -4,26 +4,27 @@
 // Repeated fields and parameters: every one of them must hold by itself. The Gateway API leaves repeats open; whoever
 // sends two values hopes that the gateway reads one and the backend the other, so a match on either alone is refused.
 // Methods are exact: a match on GET does not hold for HEAD.
-import { RE2JS } from 're2js'
 import { headerId, type RequestHead } from '../../model/filter.ts'
 import type { MatchPlan, ValueMatchPlan } from '../../model/snapshot.ts'
+import type { PatternBudget, PatternSource } from './patterns.ts'
 
 /** A condition on a request. */
 export interface Predicate {
-  holds(request: RequestHead): boolean
-  /** Why it does not hold, in words; undefined where it holds. */
-  failure(request: RequestHead): string | undefined
+  /** Throws PatternTooCostly. */
+  holds(request: RequestHead, budget: PatternBudget): boolean
+  /** Why it does not hold, in words; undefined where it holds. Throws PatternTooCostly. */
+  failure(request: RequestHead, budget: PatternBudget): string | undefined
 }
 
 /** Query parameters that are read at most; a request with more never holds for a match on the query. */
 const MOST_PARAMETERS = 256
 
 /** The conditions of a match in the order in which they are told: method, headers, query. Throws on a bad pattern. */
-export function compilePredicates(match: MatchPlan): readonly Predicate[] {
+export function compilePredicates(match: MatchPlan, patterns: PatternSource): readonly Predicate[] {
   const predicates: Predicate[] = []
   if (match.method !== null) predicates.push(methodPredicate(match.method))
-  for (const header of match.headers) predicates.push(headerPredicate(header))
-  for (const parameter of match.queryParams) predicates.push(queryPredicate(parameter))
+  for (const header of match.headers) predicates.push(headerPredicate(header, patterns))
+  for (const parameter of match.queryParams) predicates.push(queryPredicate(parameter, patterns))
   return predicates
 }
 
@@ -34,44 +35,46 @@ function methodPredicate(method: string): Predicate {
   }
 }
 
-function headerPredicate(plan: ValueMatchPlan): Predicate {
+function headerPredicate(plan: ValueMatchPlan, patterns: PatternSource): Predicate {
   const id = headerId(plan.name)
-  const test = valueTest(plan)
+  const test = valueTest(plan, patterns)
   return valuesPredicate(`header ${plan.name}`, plan, test, (request) => request.getAll(id))
 }
 
-function queryPredicate(plan: ValueMatchPlan): Predicate {
-  const test = valueTest(plan)
+function queryPredicate(plan: ValueMatchPlan, patterns: PatternSource): Predicate {
+  const test = valueTest(plan, patterns)
   return valuesPredicate(`query ${plan.name}`, plan, test, (request) => queryValues(request.query, plan.name))
 }
 
 function valuesPredicate(
   what: string,
   plan: ValueMatchPlan,
-  test: (value: string) => boolean,
+  test: ValueTest,
   read: (request: RequestHead) => readonly string[],
 ): Predicate {
   const wanted = `${what}: wants ${plan.type === 'Exact' ? JSON.stringify(plan.value) : `pattern ${plan.value}`}`
-  const holds = (values: readonly string[]) => {
+  const holds = (values: readonly string[], budget: PatternBudget) => {
     if (values.length === 0) return false
-    for (const value of values) if (!test(value)) return false
+    for (const value of values) if (!test(value, budget)) return false
     return true
   }
   return {
-    holds: (request) => holds(read(request)),
-    failure: (request) => {
+    holds: (request, budget) => holds(read(request), budget),
+    failure: (request, budget) => {
       const values = read(request)
-      if (holds(values)) return undefined
+      if (holds(values, budget)) return undefined
       if (values.length === 0) return `${wanted}, absent`
       return `${wanted}, is ${values.map((value) => JSON.stringify(value)).join(' and ')}`
     },
   }
 }
 
-function valueTest(plan: ValueMatchPlan): (value: string) => boolean {
+type ValueTest = (value: string, budget: PatternBudget) => boolean
+
+function valueTest(plan: ValueMatchPlan, patterns: PatternSource): ValueTest {
   if (plan.type === 'Exact') return (value) => value === plan.value
-  const pattern = RE2JS.compile(plan.value)
-  return (value) => pattern.testExact(value)
+  const pattern = patterns(plan.value)
+  return (value, budget) => pattern.holds(value, budget)
 }
 
 /**

@@ -7,10 +7,13 @@ import { comparablePath } from '../../model/target.ts'
 import { makeRequest } from '../../test/support/request.ts'
 import { makeMatch, makeRoute } from '../../test/support/shard.ts'
 import { compilePath, pathHolds } from './path-index.ts'
+import { BoundedPattern, PatternBudget, PatternCache } from './patterns.ts'
 import { compilePredicates, queryValues } from './predicates.ts'
 import { Router } from './router.ts'
 
-const routerOf = (...matches: MatchPlan[]) => new Router(matches, (match) => match.index)
+const patternOf = (text: string) => new BoundedPattern(text)
+
+const routerOf = (...matches: MatchPlan[]) => new Router(matches, patternOf, (match) => match.index)
 
 const prefix = (value: string, rest: Partial<MatchPlan> = {}) => makeMatch(value, rest)
 const exact = (value: string, rest: Partial<MatchPlan> = {}) => makeMatch({ type: 'Exact', value }, rest)
@@ -159,6 +162,41 @@ describe('conditions', () => {
   })
 })
 
+describe('patterns', () => {
+  it('that would cost too much choose no rule at all', () => {
+    const router = routerOf(pattern('/(a|b){1,50}.*'), prefix('/', { index: 1 }))
+    expect(router.route(makeRequest('/ab'))).toBe(0)
+    expect(router.route(makeRequest('/x'))).toBe(1)
+    const long = makeRequest(`/x${'a'.repeat(8000)}`)
+    expect(router.route(long)).toBeUndefined()
+    expect(router.trace(long)[0]?.why).toBe('pattern: the text is too long for the pattern, so no rule is chosen')
+  })
+
+  it('stop when they have taken their time together', () => {
+    const costly = Array.from({ length: 200 }, (_, index) => pattern(`.*a.{${5 + (index % 10)}}b.*x`, { index }))
+    const router = routerOf(...costly, prefix('/', { index: 999 }))
+    expect(router.route(makeRequest(`/${'abba'.repeat(1900)}`))).toBeUndefined()
+  })
+
+  it('in headers are bounded too', () => {
+    const headers = [{ name: 'x-id', type: 'RegularExpression' as const, value: '(a|b){1,50}' }]
+    const router = routerOf(prefix('/', { headers }), prefix('/', { index: 1 }))
+    expect(router.route(makeRequest('/', { headers: [['x-id', 'ab']] }))).toBe(0)
+    expect(router.route(makeRequest('/', { headers: [['x-id', 'a'.repeat(20_000)]] }))).toBeUndefined()
+  })
+
+  it('are compiled once for each tenant and text, and forgotten when nobody asks for them', () => {
+    const cache = new PatternCache()
+    const first = cache.sourceFor('acme')('/a+')
+    expect(cache.sourceFor('globex')('/a+')).not.toBe(first)
+    const again = cache.sourceFor('acme')
+    expect(again('/a+')).toBe(first)
+    expect(again('/a+')).toBe(first)
+    cache.sourceFor('acme')
+    expect(cache.sourceFor('acme')('/a+')).not.toBe(first)
+  })
+})
+
 describe('any set of matches', () => {
   const segment = fc.constantFrom('a', 'b', 'ab', '', '%2f', '%2F', '%61', '..', 'x')
   const path = fc.array(segment, { maxLength: 4 }).map((segments) => `/${segments.join('/')}`)
@@ -189,8 +227,8 @@ describe('any set of matches', () => {
   function plainReading(matches: readonly MatchPlan[], head: ReturnType<typeof makeRequest>): number | undefined {
     return matches.find(
       (match) =>
-        pathHolds(compilePath(match.path), comparablePath(head.path)) &&
-        compilePredicates(match).every((predicate) => predicate.holds(head)),
+        pathHolds(compilePath(match.path, patternOf), comparablePath(head.path), new PatternBudget()) &&
+        compilePredicates(match, patternOf).every((predicate) => predicate.holds(head, new PatternBudget())),
     )?.index
   }
 

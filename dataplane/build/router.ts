@@ -4,6 +4,7 @@ import type { RequestHead } from '../../model/filter.ts'
 import type { MatchPlan } from '../../model/snapshot.ts'
 import { comparablePath } from '../../model/target.ts'
 import { compilePath, createPathIndex, pathHolds, type PathIndex, type PathTest } from './path-index.ts'
+import { PatternBudget, type PatternSource, PatternTooCostly } from './patterns.ts'
 import { compilePredicates, type Predicate } from './predicates.ts'
 
 /** One match with the program it leads to. */
@@ -29,30 +30,42 @@ export class Router<Program> {
   readonly #index: PathIndex<Candidate<Program>>
 
   /** `programOf` gives the program of a match; it may depend on the prefix that matched. Throws on a bad pattern. */
-  constructor(matches: readonly MatchPlan[], programOf: (match: MatchPlan) => Program) {
+  constructor(matches: readonly MatchPlan[], patterns: PatternSource, programOf: (match: MatchPlan) => Program) {
     this.#candidates = matches.map((plan) => ({
       plan,
-      test: compilePath(plan.path),
-      predicates: compilePredicates(plan),
+      test: compilePath(plan.path, patterns),
+      predicates: compilePredicates(plan, patterns),
       route: programOf(plan),
     }))
     this.#index = createPathIndex(this.#candidates)
   }
 
-  /** The program of the first match that holds; undefined where none does. */
+  /**
+   * The program of the first match that holds; undefined where none does, and where finding out would cost too much:
+   * what was passed over might be the rule with the policy.
+   */
   route(request: RequestHead): Program | undefined {
-    return this.#index.find(comparablePath(request.path), (candidate) => accepts(candidate, request))?.route
+    const budget = new PatternBudget()
+    const taken = (candidate: Candidate<Program>) => accepts(candidate, request, budget)
+    try {
+      return this.#index.find(comparablePath(request.path), taken, budget)?.route
+    } catch (error) {
+      if (error instanceof PatternTooCostly) return undefined
+      throw error
+    }
   }
 
   /** Every match in order, whether it holds, and why or why not. */
   trace(request: RequestHead): readonly TracedMatch<Program>[] {
     const path = comparablePath(request.path)
+    // Explain may take its time, but asks nothing that a request may not ask.
+    const budget = () => new PatternBudget()
     return this.#candidates.map(({ plan, test, predicates, route }) => {
       const condition = `${plan.path.type} ${plan.path.value}`
       let failure: string | undefined
       if (test.type === 'Never') failure = `path: ${condition} is no valid path`
-      else if (!pathHolds(test, path)) failure = `path: wants ${condition}`
-      for (const predicate of predicates) failure ??= predicate.failure(request)
+      else failure = inTime(() => (pathHolds(test, path, budget()) ? undefined : `path: wants ${condition}`))
+      for (const predicate of predicates) failure ??= inTime(() => predicate.failure(request, budget()))
       return {
         match: plan,
         route,
@@ -64,8 +77,18 @@ export class Router<Program> {
   }
 }
 
-function accepts(candidate: Candidate<unknown>, request: RequestHead): boolean {
-  for (const predicate of candidate.predicates) if (!predicate.holds(request)) return false
+/** The failure that a test says, or that it could not be made. */
+function inTime(test: () => string | undefined): string | undefined {
+  try {
+    return test()
+  } catch (error) {
+    if (error instanceof PatternTooCostly) return `pattern: ${error.message}, so no rule is chosen`
+    throw error
+  }
+}
+
+function accepts(candidate: Candidate<unknown>, request: RequestHead, budget: PatternBudget): boolean {
+  for (const predicate of candidate.predicates) if (!predicate.holds(request, budget)) return false
   return true
 }
 
