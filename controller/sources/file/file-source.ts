@@ -10,7 +10,7 @@ import type { Position, Source, SourceState } from '../source.ts'
 import { defineObjects, type FileContent } from './define-objects.ts'
 import { FileRecord, SETTLE_MS } from './file-record.ts'
 import { describeProblems } from './file-problems.ts'
-import { locateField } from './locate-field.ts'
+import { Locator } from './locate-field.ts'
 import { readText } from './read-text.ts'
 import { codeOf, type Found, type Root, sameIdentity, walkFolder } from './walk-folder.ts'
 import { FolderWatch } from './watch-folders.ts'
@@ -42,6 +42,7 @@ export function createFileSource(options: FileSourceOptions): Source {
 class FileSource implements Source {
   readonly #options: FileSourceOptions
   readonly #world = new World()
+  readonly #locator = new Locator()
   /** By recordKey. */
   readonly #records = new Map<string, FileRecord>()
   readonly #watch = new FolderWatch((absolute, replaced) => this.#touched(absolute, replaced))
@@ -92,7 +93,7 @@ class FileSource implements Source {
 
   locate(object: ObjectRef, path: FieldPath): Position | undefined {
     const definition = this.#world.definition(object)
-    return definition === undefined ? undefined : locateField(definition.origin, path)
+    return definition === undefined ? undefined : this.#locator.locate(definition.origin, path)
   }
 
   async stop(): Promise<void> {
