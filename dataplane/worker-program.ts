@@ -4,6 +4,7 @@ import type { TenantShard } from '../model/snapshot.ts'
 import { buildTenant } from './build/build.ts'
 import type { Filters } from './build/chain.ts'
 import type { HostTable } from './build/host-table.ts'
+import { PatternCache } from './build/patterns.ts'
 import type { TenantProgram } from './build/program.ts'
 import { endingsOf } from './lease-ends.ts'
 import type { LeaseRegistry } from './runtime/leases.ts'
@@ -34,6 +35,7 @@ interface Prepared {
 export class WorkerProgram {
   readonly #tables: WorkerTables
   readonly #active = new Map<string, TenantShard>()
+  readonly #patterns = new PatternCache()
   #prepared: Prepared[] = []
 
   constructor(tables: WorkerTables) {
@@ -60,7 +62,7 @@ export class WorkerProgram {
           item.grant,
           shard.routes.map(({ id }) => id),
         )
-        this.#prepared.push({ shard, program: buildTenant(shard, this.#tables) })
+        this.#prepared.push({ shard, program: buildTenant(shard, { ...this.#tables, patterns: this.#patterns }) })
       } catch (error) {
         refused.push({ tenant, message: error instanceof Error ? error.message : String(error) })
       }

@@ -54,7 +54,8 @@ export function parseRate(text: string): Rate {
 
 /** A duration in milliseconds as users write it, in the largest unit that is exact: `90s`, `250ms`. */
 export function formatDuration(milliseconds: number): string {
-  const unit = ['h', 'm', 's'].find((name) => milliseconds % (MILLISECONDS[name] ?? 1) === 0) ?? 'ms'
+  const unit =
+    ['h', 'm', 's'].find((name) => milliseconds > 0 && milliseconds % (MILLISECONDS[name] ?? 1) === 0) ?? 'ms'
   return `${milliseconds / (MILLISECONDS[unit] ?? 1)}${unit}`
 }
 
