@@ -46,7 +46,7 @@ const route = {
       ],
       balance: { algorithm: 'RoundRobin' },
       timeouts: { request: '30s', backendRequest: '10s', connect: '1s', idle: '1m30s' },
-      retry: { attempts: 2, on: ['ConnectFailure'], backoff: '25ms' },
+      retry: { attempts: 2, when: ['ConnectFailure'], backoff: '25ms' },
       healthCheck: { passive: { consecutiveFailures: 5, ejectFor: '10s', maxEjectedPercent: 50 } },
     },
     { filters: [{ type: 'RequestRedirect', requestRedirect: { scheme: 'https', statusCode: 301 } }] },

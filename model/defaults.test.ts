@@ -26,7 +26,7 @@ test('settings of a rule', () => {
     retry: { attempts: 2, onConnectFailure: true, backoff: 25 },
     passiveHealth: { consecutiveFailures: 5, ejectFor: 10_000, maxEjectedPercent: 50 },
   })
-  const given = filledSettings({ timeouts: { request: '0s', idle: '1m30s' }, retry: { on: [], attempts: 0 } })
+  const given = filledSettings({ timeouts: { request: '0s', idle: '1m30s' }, retry: { when: [], attempts: 0 } })
   expect(given.timeouts).toMatchObject({ request: null, idle: 90_000, connect: 1_000 })
   expect(given.retry).toMatchObject({ attempts: 0, onConnectFailure: false })
 })

@@ -34,7 +34,7 @@ export function filledSettings(
   const { timeouts, retry } = rule
   const passive = rule.healthCheck?.passive
   const request = timeouts?.request === undefined ? 0 : parseDuration(timeouts.request)
-  const retryOn: readonly string[] = retry?.on ?? ROUTE_DEFAULTS.retryOn
+  const retryOn: readonly string[] = retry?.when ?? ROUTE_DEFAULTS.retryOn
   return {
     balance: rule.balance?.algorithm ?? ROUTE_DEFAULTS.algorithm,
     timeouts: {

@@ -83,10 +83,10 @@ export const retry = object(
         default: ROUTE_DEFAULTS.attempts,
       }),
     ),
-    on: optional(
+    when: optional(
       list(oneOf(['ConnectFailure'], { description: 'What is retried.' }), {
         description:
-          'ConnectFailure: the endpoint could not be reached, so nothing was sent. A safe request whose connection is lost before any answer is repeated too. Write "on" in quotes: kubectl reads YAML 1.1, where a bare on is true.',
+          'ConnectFailure: the endpoint could not be reached, so nothing was sent. A safe request whose connection is lost before any answer is repeated too.',
         maxItems: 1,
         listType: 'set',
         default: ROUTE_DEFAULTS.retryOn,

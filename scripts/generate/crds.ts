@@ -7,7 +7,7 @@ const HEADER = '# Written by `npm run generate` from model/ and policies/; never
 
 /** Path and text. */
 export function crdFile(kind: CustomKind): readonly [string, string] {
-  // Kubernetes reads YAML 1.1, where a bare `on` or `yes` is true: the field `on` of retry must stand in quotes.
+  // Kubernetes reads YAML 1.1, where a bare `yes` or `on` is true: texts that could be taken for one must stand in quotes.
   const body = stringify(customResourceDefinition(kind), {
     version: '1.1',
     aliasDuplicateObjects: false,

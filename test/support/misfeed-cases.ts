@@ -87,7 +87,7 @@ export function goodWorld(material: {
             backendRefs: [{ group: '', kind: 'Service', name: 'web', namespace: 'acme', port: 80, weight: 90 }],
             balance: { algorithm: 'RoundRobin' },
             timeouts: { request: '30s', backendRequest: '10s', connect: '1s', idle: '60s' },
-            retry: { attempts: 2, on: ['ConnectFailure'], backoff: '25ms' },
+            retry: { attempts: 2, when: ['ConnectFailure'], backoff: '25ms' },
             healthCheck: { passive: { consecutiveFailures: 5, ejectFor: '10s', maxEjectedPercent: 50 } },
           },
           {
