@@ -5,7 +5,7 @@ import { issuesAt, type Loaded, positionText } from './load.ts'
 import type { Finding } from './output/issues.ts'
 
 /** Everything that is wrong with a loaded folder at `now` (milliseconds since the epoch), ordered by place. */
-export function findingsOf(loaded: Loaded, now: number): readonly Finding[] {
+export function findingsOf(loaded: Pick<Loaded, 'problems' | 'result' | 'locate'>, now: number): readonly Finding[] {
   const fromSource = loaded.problems.map(
     (problem): Finding => ({
       position: positionText(problem.position),

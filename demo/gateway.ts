@@ -9,6 +9,8 @@ export interface DemoGateway {
   readonly workers: { readonly ready: number; readonly all: number }
   /** The text of /metrics. */
   metricsText(): Promise<string>
+  /** Milliseconds from the last edit to its being live; undefined before the first. */
+  changeMs(): number | undefined
   /** Version of the snapshot that serves. */
   version(): string
   /** Tenant to the hash of its shard. */

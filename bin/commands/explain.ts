@@ -175,6 +175,9 @@ async function askerOf(flags: ExplainFlags): Promise<Ask> {
   const { loadFolders } = await import('../load.ts')
   const { createOfflineExplain } = await import('../explain/offline.ts')
   const loaded = await loadFolders(flags.config ?? [], flags.allowEndpoints ?? [])
-  const explain = createOfflineExplain(loaded, flags.trustForwarded ?? [])
+  const explain = createOfflineExplain(loaded, {
+    trustForwarded: flags.trustForwarded ?? [],
+    hasDefaultCertificate: false,
+  })
   return explain
 }

@@ -28,6 +28,7 @@ interface StandaloneFlags extends CommonFlags {
   readonly state?: string
   readonly defaultCertificate?: readonly string[]
   readonly accessLog: string
+  readonly logFormat: 'text' | 'json'
   readonly drain: number
 }
 
@@ -63,6 +64,9 @@ export function addStandalone(program: Command): void {
       ).argParser(collect((text) => text)),
     )
     .addOption(flag('--access-log <where>', 'one JSON line per request: stdout, off, or a file').default('stdout'))
+    .addOption(
+      flag('--log-format <format>', 'how stderr reads, not the access log').choices(['text', 'json']).default('text'),
+    )
     .addOption(
       flag('--drain <duration>', 'how long running requests may take after SIGTERM')
         .argParser(durationValue)

@@ -9,10 +9,19 @@ import { FILTERS } from '../../policies/filters.ts'
 import { POLICIES } from '../../policies/index.ts'
 import { type Loaded, positionText } from '../load.ts'
 
-/** A function that explains requests against a loaded folder. */
+/** What of a compiled world is asked. */
+export type Explainable = Pick<Loaded, 'resources' | 'result' | 'locate'>
+
+/** What the gateway would be started with. */
+export interface ExplainSettings {
+  readonly trustForwarded: readonly string[]
+  readonly hasDefaultCertificate: boolean
+}
+
+/** A function that explains requests against a compiled world. */
 export function createOfflineExplain(
-  loaded: Loaded,
-  trusted: readonly string[],
+  loaded: Explainable,
+  { trustForwarded, hasDefaultCertificate }: ExplainSettings,
 ): (query: ExplainQuery) => Promise<Explanation> {
   const { snapshot, issues } = loaded.result
   const world = new ExplainWorld({
@@ -21,8 +30,8 @@ export function createOfflineExplain(
     pools: snapshot.pools,
     filters: FILTERS,
     policies: POLICIES,
-    trusted: new AddressRanges(trusted.flatMap((text) => parseCidr(text) ?? [])),
-    hasDefaultCertificate: false,
+    trusted: new AddressRanges(trustForwarded.flatMap((text) => parseCidr(text) ?? [])),
+    hasDefaultCertificate,
   })
   const options: ExplainOptions = {
     locate: (object, path) => positionText(loaded.locate(object, path), false) || undefined,
@@ -34,7 +43,7 @@ export function createOfflineExplain(
 }
 
 /** The issue says that a body of this policy has no effect, or not all of it, on this Route. */
-function isAbout(issue: Issue, route: RouteId, policy: string, loaded: Loaded): boolean {
+function isAbout(issue: Issue, route: RouteId, policy: string, loaded: Explainable): boolean {
   if (issue.reason !== 'Overridden' && issue.reason !== 'PartlyOverridden') return false
   if (issue.object.namespace !== route.namespace || !issue.path.includes(policy)) return false
   const written = loaded.resources.partitions.get(route.namespace)?.objects.get('Policy')?.get(issue.object.name)

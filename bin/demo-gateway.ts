@@ -1,0 +1,161 @@
+// The gateway of the demo: the standalone one, on ports that are free, with a certificate made for the occasion.
+// bin/commands/demo.ts hands it to demo/main.ts, which knows only the DemoGateway.
+import { availableParallelism } from 'node:os'
+import type { LoopState } from '../controller/loop.ts'
+import { renderExplanation } from '../dataplane/explain-text.ts'
+import { claimPort, PortTaken } from '../dataplane/ports.ts'
+import { selfSigned } from '../demo/certificate.ts'
+import type { TenantFacts } from '../demo/figures.ts'
+import type { DemoGateway } from '../demo/gateway.ts'
+import { Hidden } from '../model/hidden.ts'
+import { usageFailure } from './exit.ts'
+import { createOfflineExplain } from './explain/offline.ts'
+import { findingsOf } from './findings.ts'
+import type { Finding } from './output/issues.ts'
+import { type Standalone, startStandalone } from './standalone.ts'
+import type { Terminal } from './terminal.ts'
+
+/** What the person asked for; the rest is chosen. */
+export interface DemoGatewayFlags {
+  readonly port?: number
+  readonly tlsPort?: number | null
+  readonly adminPort?: number | null
+  readonly workers?: number
+}
+
+const HOSTS = [
+  '*.acme.localhost',
+  '*.globex.localhost',
+  '*.hooli-ai.localhost',
+  '*.initech.localhost',
+  'globex.localhost',
+]
+const PORTS_TRIED = 40
+const MOST_WORKERS = 4
+const DRAIN_MS = 500
+
+/** Starts it on these folders. Fails with a usage failure where a port that was asked for is taken. */
+export async function createDemoGateway(
+  folders: readonly string[],
+  flags: DemoGatewayFlags,
+  terminal: Terminal,
+): Promise<DemoGateway> {
+  const { certificate, key } = selfSigned(HOSTS, Date.now())
+  const port = flags.port ?? (await freePort(8080, terminal))
+  const tlsPort = flags.tlsPort === undefined ? await freePort(8443, terminal) : flags.tlsPort
+  const adminPort = flags.adminPort === undefined ? await freePort(9901, terminal) : flags.adminPort
+  const workers = flags.workers ?? Math.max(1, Math.min(MOST_WORKERS, Math.floor(availableParallelism() / 2)))
+  let cycle: LoopState | undefined
+  const standalone = await startStandalone(
+    {
+      folders,
+      port,
+      tlsPort,
+      adminPort,
+      workers,
+      allowEndpoints: ['127.0.0.0/8'],
+      trustForwarded: [],
+      stateFolder: undefined,
+      defaultCertificate: { chainPem: certificate, keyPem: new Hidden(key) },
+      accessLog: 'off',
+    },
+    {
+      onCycle: (state) => {
+        cycle = state
+      },
+      warn: (message) => terminal.detail(message),
+    },
+  )
+  return new RunningDemoGateway(standalone, () => cycle, workers)
+}
+
+class RunningDemoGateway implements DemoGateway {
+  readonly #standalone: Standalone
+  readonly #cycle: () => LoopState | undefined
+  workers: DemoGateway['workers']
+  #judged: { readonly cycles: number; readonly findings: readonly Finding[] } | undefined
+
+  constructor(standalone: Standalone, cycle: () => LoopState | undefined, workers: number) {
+    this.#standalone = standalone
+    this.#cycle = cycle
+    this.workers = { ready: workers, all: workers }
+  }
+
+  get ports(): DemoGateway['ports'] {
+    return this.#standalone.dataplane.ports
+  }
+
+  async metricsText(): Promise<string> {
+    this.workers = (await this.#standalone.dataplane.status('')).workers
+    return await this.#standalone.dataplane.metricsText()
+  }
+
+  version(): string {
+    return this.#cycle()?.result.snapshot.version ?? ''
+  }
+
+  changeMs(): number | undefined {
+    return this.#cycle()?.activationMs
+  }
+
+  shardHashes(): ReadonlyMap<string, string> {
+    const shards = this.#cycle()?.result.snapshot.shards ?? new Map()
+    return new Map([...shards].map(([tenant, { hash }]) => [tenant, hash]))
+  }
+
+  tenants(): readonly TenantFacts[] {
+    const result = this.#cycle()?.result
+    return [...(result?.snapshot.shards.values() ?? [])].map(({ tenant, limits, suspended }) => ({
+      tenant,
+      routes:
+        result?.objects.filter((each) => each.object.kind === 'Route' && each.tenant === tenant && each.accepted)
+          .length ?? 0,
+      ratePerSecond: limits.requests === null ? undefined : limits.requests.count / limits.requests.seconds,
+      suspended,
+    }))
+  }
+
+  findings(): readonly Finding[] {
+    const state = this.#cycle()
+    if (state === undefined) return []
+    if (this.#judged?.cycles !== state.cycles) {
+      const { problems } = state.source
+      const findings = findingsOf(
+        { problems, result: state.result, locate: (...place) => this.#standalone.source.locate(...place) },
+        Date.now(),
+      )
+      this.#judged = { cycles: state.cycles, findings }
+    }
+    return this.#judged.findings
+  }
+
+  async explain(url: string): Promise<readonly string[]> {
+    const state = this.#cycle()
+    if (state === undefined || !/^https?:\/\/[^/]+/.test(url))
+      return [`${url} is no URL; write http://shop.acme.localhost/api`]
+    const { resources, result } = state
+    const ask = createOfflineExplain(
+      { resources, result, locate: (...place) => this.#standalone.source.locate(...place) },
+      { trustForwarded: [], hasDefaultCertificate: true },
+    )
+    return renderExplanation(await ask({ url }), 'live').split('\n')
+  }
+
+  stop(): Promise<void> {
+    return this.#standalone.stop(DRAIN_MS)
+  }
+}
+
+/** The port, or the next one that nobody uses. */
+async function freePort(wanted: number, terminal: Terminal): Promise<number> {
+  for (let port = wanted; port < wanted + PORTS_TRIED; port += 1) {
+    try {
+      await claimPort('::', port)
+      if (port !== wanted) terminal.note(`${wanted} is in use by another process. Atrium took ${port} instead.`)
+      return port
+    } catch (error) {
+      if (!(error instanceof PortTaken)) throw error
+    }
+  }
+  throw usageFailure(`no port from ${wanted} to ${wanted + PORTS_TRIED - 1} is free; name one with a flag.`)
+}
