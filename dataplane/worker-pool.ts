@@ -4,7 +4,6 @@
 import { randomBytes } from 'node:crypto'
 import { Worker, type ResourceLimits } from 'node:worker_threads'
 import type { StateAllocator } from './runtime/shared-state-allocator.ts'
-import { POD_BEATS } from './runtime/shared-state-layout.ts'
 import { giveBack, reconcile, takeSample } from './runtime/shared-state-repair.ts'
 import { readReport, seal, type WorkerOrder, type WorkerReport, type WorkerSettings } from './worker-messages.ts'
 
@@ -20,7 +19,7 @@ export interface WorkerPoolOptions {
   readonly onReport: (report: WorkerReport, column: number) => void
   /** Told when a thread died, with the reason in words. */
   readonly onDeath: (column: number, reason: string) => void
-  /** Brings a thread that has just started up to date. The pool counts it as serving when this resolves. */
+  /** Brings a thread that has just started up to date, and marks it so before anything else may change. */
   readonly onStart: (member: WorkerMember) => Promise<void>
 }
 
@@ -83,6 +82,14 @@ export class WorkerPool {
     return this.#members.filter((member): member is WorkerMember => member?.upToDate === true)
   }
 
+  /** Resolves when every thread runs and is up to date, or after so many milliseconds. */
+  async whole(milliseconds: number): Promise<void> {
+    const end = performance.now() + milliseconds
+    while (this.serving().length < this.size && performance.now() < end && !this.#stopping) {
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  }
+
   /** How many there should be. */
   get size(): number {
     return this.#members.length
@@ -125,7 +132,6 @@ export class WorkerPool {
     try {
       await member.started
       await this.#options.onStart(member)
-      member.upToDate = true
     } finally {
       clearTimeout(limit)
     }
@@ -160,9 +166,9 @@ export class WorkerPool {
   }
 
   #watch(looks: number): void {
-    const { words } = this.#options.state.pod
+    const { pod, layout } = this.#options.state
     for (const member of this.#members) {
-      if (member?.upToDate === true) member.look(Atomics.load(words, POD_BEATS + member.column), looks)
+      if (member?.upToDate === true) member.look(Atomics.load(pod.words, layout.podBeatsAt + member.column), looks)
     }
   }
 

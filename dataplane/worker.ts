@@ -166,13 +166,10 @@ class ServingWorker {
   #look(): void {
     this.#state.pod.loop(Math.max(0, this.#delay.max / 1e9), process.memoryUsage().heapUsed)
     this.#delay.reset()
-    let plain = 0
-    let secure = 0
     for (const [index, listener] of this.#listeners.entries()) {
-      if (index === 0) plain = listener.connections().open
-      else secure = listener.connections().open
+      const { open, active } = listener.connections()
+      this.#state.pod.connections(index === 0 ? 0 : 1, active, open - active)
     }
-    this.#state.pod.connections(plain, secure)
   }
 }
 

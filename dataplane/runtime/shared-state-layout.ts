@@ -39,9 +39,8 @@ export const POD_COLUMN = (() => {
   const overheadSum = overheadBuckets + BUCKETS
   const upstreamBuckets = overheadSum + 1
   const upstreamSum = upstreamBuckets + BUCKETS
-  const handshakes = upstreamSum + 1
-  const connections = handshakes + 2
-  const logDropped = connections + 2
+  const connections = upstreamSum + 1
+  const logDropped = connections + 4
   const loopLag = logDropped + 1
   const heapUsed = loopLag + 1
   return {
@@ -49,9 +48,7 @@ export const POD_COLUMN = (() => {
     overheadSum,
     upstreamBuckets,
     upstreamSum,
-    /** Two: succeeded, failed. */
-    handshakes,
-    /** Two: plain, tls. A gauge. */
+    /** Four gauges: http and https, of each those with a request in flight and those without. */
     connections,
     logDropped,
     loopLag,
@@ -60,9 +57,8 @@ export const POD_COLUMN = (() => {
   } as const
 })()
 
-/** Places in the pod's page, before the columns, as 32-bit words. */
+/** Place of the first worker in the pod's page, as 32-bit words: bytes of log on their way to the main thread. */
 export const POD_LOG_BYTES = 0
-export const POD_BEATS = 2
 
 /** Words of a route's column: one for each class, and the sum of durations. */
 export const ROUTE_COLUMN = CODE_CLASSES.length + 1
@@ -93,6 +89,8 @@ export interface Layout {
   /** Word of `until` in an endpoint. */
   readonly ejectedUntilAt: number
   readonly podWords: number
+  /** 32-bit word of the first worker's beat in the pod's page. */
+  readonly podBeatsAt: number
   readonly podColumnsAt: number
 }
 
@@ -101,7 +99,8 @@ export function createLayout(workers: number, policies: readonly string[]): Layo
   const column = createTenantColumn(policies.length)
   const metricsAt = 1 + workers
   const ejectedUntilAt = Math.ceil((ENDPOINT_COLUMNS + workers) / 2)
-  const podColumnsAt = Math.ceil((POD_BEATS + workers) / 2)
+  // Log bytes and beats, one word each for each worker.
+  const podColumnsAt = workers
   return {
     workers,
     policies,
@@ -114,6 +113,7 @@ export function createLayout(workers: number, policies: readonly string[]): Layo
     metricsAt,
     ejectedUntilAt,
     podWords: podColumnsAt + workers * POD_COLUMN.words,
+    podBeatsAt: workers,
     podColumnsAt,
   }
 }

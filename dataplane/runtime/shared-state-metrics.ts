@@ -10,7 +10,6 @@ import {
   GENERATION,
   type Layout,
   LIMITS,
-  POD_BEATS,
   POD_COLUMN,
   POD_LOG_BYTES,
   ROUTE_COLUMN,
@@ -32,17 +31,19 @@ export function createViews(buffer: SharedArrayBuffer): Views {
 export class PodColumn {
   readonly #views: Views
   readonly #at: number
-  readonly #worker: number
+  readonly #beatAt: number
+  readonly #logAt: number
 
   constructor(views: Views, layout: Layout, worker: number) {
     this.#views = views
     this.#at = layout.podColumnsAt + worker * POD_COLUMN.words
-    this.#worker = worker
+    this.#beatAt = layout.podBeatsAt + worker
+    this.#logAt = POD_LOG_BYTES + worker
   }
 
   /** Once a second or more often: the watchdog terminates a worker that stops. */
   beat(): void {
-    Atomics.add(this.#views.words, POD_BEATS + this.#worker, 1)
+    Atomics.add(this.#views.words, this.#beatAt, 1)
   }
 
   /** Milliseconds that the request spent here and not in a backend, and those that the backend took (0 for none). */
@@ -54,14 +55,11 @@ export class PodColumn {
     this.#add(POD_COLUMN.upstreamSum, upstreamMs)
   }
 
-  handshake(succeeded: boolean): void {
-    this.#add(POD_COLUMN.handshakes + (succeeded ? 0 : 1), 1)
-  }
-
-  /** Open connections of this worker, as they are now. */
-  connections(plain: number, secure: number): void {
-    this.#views.doubles[this.#at + POD_COLUMN.connections] = plain
-    this.#views.doubles[this.#at + POD_COLUMN.connections + 1] = secure
+  /** Open connections of this worker as they are now: `protocol` 0 is http, 1 is https. */
+  connections(protocol: 0 | 1, active: number, idle: number): void {
+    const at = this.#at + POD_COLUMN.connections + protocol * 2
+    this.#views.doubles[at] = active
+    this.#views.doubles[at + 1] = idle
   }
 
   logDropped(lines: number): void {
@@ -74,10 +72,10 @@ export class PodColumn {
     this.#views.doubles[this.#at + POD_COLUMN.heapUsed] = heapUsed
   }
 
-  /** Takes room in the log's queue, which all workers share. false: there is none. */
+  /** Takes room for log bytes on their way to the main thread. false: it has fallen too far behind. */
   reserveLog(bytes: number, limit: number): boolean {
-    if (Atomics.add(this.#views.words, POD_LOG_BYTES, bytes) + bytes <= limit) return true
-    Atomics.sub(this.#views.words, POD_LOG_BYTES, bytes)
+    if (Atomics.add(this.#views.words, this.#logAt, bytes) + bytes <= limit) return true
+    Atomics.sub(this.#views.words, this.#logAt, bytes)
     return false
   }
 

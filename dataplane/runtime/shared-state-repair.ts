@@ -8,6 +8,7 @@ import {
   ENDPOINT_TOTAL,
   type Layout,
   POD_COLUMN,
+  POD_LOG_BYTES,
 } from './shared-state-layout.ts'
 
 /** State that nothing names is kept this long, in case an edit brings it back. Milliseconds. */
@@ -37,9 +38,12 @@ export function giveBack(state: StateAllocator, worker: number): void {
   }
   state.unowned.doubles[layout.metricsAt + worker * layout.column.words + layout.column.active] = 0
   const pod = layout.podColumnsAt + worker * POD_COLUMN.words
-  for (const gauge of [POD_COLUMN.connections, POD_COLUMN.connections + 1, POD_COLUMN.loopLag, POD_COLUMN.heapUsed]) {
-    state.pod.doubles[pod + gauge] = 0
-  }
+  for (let connections = 0; connections < 4; connections++)
+    state.pod.doubles[pod + POD_COLUMN.connections + connections] = 0
+  state.pod.doubles[pod + POD_COLUMN.loopLag] = 0
+  state.pod.doubles[pod + POD_COLUMN.heapUsed] = 0
+  // What was on its way when the thread ended never arrives.
+  Atomics.store(state.pod.words, POD_LOG_BYTES + worker, 0)
 }
 
 /** Differences of totals and columns, and claims in key tables, as one look at them found. */
@@ -111,7 +115,12 @@ export function reconcile(state: StateAllocator, before: Sample): number {
 export function sweep(
   state: StateAllocator,
   now: number,
-  retired: (record: TenantRecord, key: string) => void,
+  leaving: {
+    /** A route's counters are about to be lost. */
+    route(record: TenantRecord, key: string): void
+    /** All of a tenant's are. */
+    tenant(record: TenantRecord): void
+  },
   grace: number = GRACE,
 ): readonly string[] {
   const over = (releasedAt: number | undefined) => releasedAt !== undefined && now - releasedAt >= grace
@@ -122,6 +131,7 @@ export function sweep(
       const idle =
         Atomics.load(words, concurrencyPlaces(0).total) === 0 && Atomics.load(words, connectionPlaces(0).total) === 0
       if (idle) {
+        leaving.tenant(record)
         state.tenants.delete(name)
         gone.push(name)
       }
@@ -129,7 +139,7 @@ export function sweep(
     }
     for (const [key, { slot }] of record.routes) {
       if (!over(slot.releasedAt)) continue
-      retired(record, key)
+      leaving.route(record, key)
       record.routes.delete(key)
       record.memory.takeBack(slot, now)
     }

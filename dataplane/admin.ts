@@ -1,0 +1,162 @@
+// The admin listener: health, readiness, metrics, status, the active snapshot and explain. Fastify on a port of its own,
+// loopback by default. Read only; answers nobody who comes through a browser page of another site (threats L-5).
+import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import { Readable } from 'node:stream'
+import { parseAddress } from '../model/address.ts'
+import { canonicalHost } from '../model/host.ts'
+import type { Snapshot } from '../model/snapshot.ts'
+import { snapshotPieces } from './admin-snapshot.ts'
+import type { ExplainQuery, Explanation } from './explain-types.ts'
+import { METRICS_TYPES, type MetricsFormat } from './runtime/metrics.ts'
+import type { DataplaneStatus } from './status.ts'
+
+/** What the listener shows. */
+export interface AdminSources {
+  ready(): boolean
+  metrics(format: MetricsFormat): AsyncIterable<string>
+  status(tenant?: string): Promise<DataplaneStatus>
+  /** What serves now, and its sequence number. */
+  snapshot(): Snapshot & { readonly sequence: number }
+  explain(query: ExplainQuery): Promise<Explanation>
+}
+
+export interface AdminOptions {
+  readonly host: string
+  readonly port: number
+  /** Names, beside localhost and addresses, by which it may be called. */
+  readonly allowedHosts: readonly string[]
+}
+
+/** An open admin port. */
+export interface AdminListener {
+  readonly port: number
+  close(): Promise<void>
+}
+
+const MAX_QUERY = 65_536
+
+/** Opens the port. Rejects where it cannot be bound. */
+export async function openAdmin(options: AdminOptions, sources: AdminSources): Promise<AdminListener> {
+  const app = fastify({
+    logger: false,
+    bodyLimit: MAX_QUERY,
+    requestTimeout: 10_000,
+    forceCloseConnections: true,
+    routerOptions: { ignoreTrailingSlash: true },
+  })
+  app.removeContentTypeParser('text/plain')
+  const allowed = new Set(options.allowedHosts)
+  app.addHook('onRequest', async (request, reply) => {
+    const obstacle = foreignness(request, allowed)
+    if (obstacle !== undefined) await reply.code(403).send({ error: obstacle })
+    reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
+  })
+  addRoutes(app, sources)
+  await app.listen({ host: options.host, port: options.port })
+  const address = app.server.address()
+  return {
+    port: typeof address === 'object' && address !== null ? address.port : options.port,
+    close: async () => await app.close(),
+  }
+}
+
+function addRoutes(app: FastifyInstance, sources: AdminSources): void {
+  app.get('/healthz', async () => ({ status: 'ok' }))
+  app.get('/readyz', async (_request, reply) => {
+    const ready = sources.ready()
+    return await reply.code(ready ? 200 : 503).send({ ready })
+  })
+  app.get('/metrics', async (request, reply) => {
+    const accept = request.headers.accept ?? ''
+    const format: MetricsFormat = accept.includes('application/openmetrics-text') ? 'openmetrics' : 'prometheus'
+    return await stream(reply, METRICS_TYPES[format], sources.metrics(format))
+  })
+  app.get('/status', async (request) => {
+    const { tenant } = request.query as { tenant?: unknown }
+    return await sources.status(typeof tenant === 'string' ? tenant : undefined)
+  })
+  app.get('/snapshot', async (_request, reply) => {
+    return await stream(reply, 'application/json; charset=utf-8', snapshotPieces(sources.snapshot()))
+  })
+  app.get('/explain', async (request, reply) => await answer(reply, readQuery(request.query), sources))
+  // Only with this type does Fastify parse a body, and a page of another site cannot send it without asking first.
+  app.post('/explain', async (request, reply) => await answer(reply, readBody(request.body), sources))
+}
+
+async function answer(reply: FastifyReply, query: ExplainQuery | string, sources: AdminSources): Promise<unknown> {
+  return typeof query === 'string' ? await reply.code(400).send({ error: query }) : await sources.explain(query)
+}
+
+async function stream(reply: FastifyReply, type: string, pieces: AsyncIterable<string>): Promise<FastifyReply> {
+  return await reply.type(type).send(Readable.from(pieces))
+}
+
+/**
+ * Why a request is not answered, or undefined. The Host must be a name of this machine or an address, because a page
+ * whose own name was rebound to us carries that name; an Origin must be the same place.
+ */
+function foreignness(request: FastifyRequest, allowed: ReadonlySet<string>): string | undefined {
+  const { host, origin, 'sec-fetch-site': site } = request.headers
+  if (host === undefined || !isOurs(host, allowed)) return 'this name is not ours: call it by localhost or an address'
+  if (origin !== undefined && origin !== `http://${host}`) return 'calls from pages of other sites are not answered'
+  if (site !== undefined && site !== 'same-origin' && site !== 'none') {
+    return 'calls from pages of other sites are not answered'
+  }
+  return undefined
+}
+
+function isOurs(host: string, allowed: ReadonlySet<string>): boolean {
+  const bracketed = /^\[([0-9a-fA-F:.]+)\](:[0-9]{1,5})?$/.exec(host)
+  if (bracketed !== null) return parseAddress(bracketed[1] ?? '') !== undefined
+  const name = canonicalHost(host)
+  if (name === undefined) return false
+  return name === 'localhost' || allowed.has(name) || parseAddress(name) !== undefined
+}
+
+/** `?url=…&method=…&header=name:value`, header repeated at will. A sentence where it is no question. */
+function readQuery(query: unknown): ExplainQuery | string {
+  const { url, method, header, client, sni } = query as Record<string, unknown>
+  if (typeof url !== 'string') return 'say which URL: /explain?url=https://shop.example.com/'
+  const headers: [string, string][] = []
+  for (const field of Array.isArray(header) ? header : header === undefined ? [] : [header]) {
+    const colon = typeof field === 'string' ? field.indexOf(':') : -1
+    if (typeof field !== 'string' || colon <= 0) return 'write a header as name:value'
+    headers.push([field.slice(0, colon), field.slice(colon + 1).trim()])
+  }
+  return {
+    url,
+    headers,
+    ...(typeof method === 'string' ? { method } : {}),
+    ...(typeof client === 'string' ? { clientAddress: client } : {}),
+    ...(typeof sni === 'string' ? { sni } : {}),
+  }
+}
+
+function readBody(body: unknown): ExplainQuery | string {
+  if (typeof body !== 'object' || body === null) return 'send the question as a JSON object'
+  const { url, method, headers, clientAddress, sni, clientCertificate, bodyLength } = body as Record<string, unknown>
+  if (typeof url !== 'string') return 'url is missing'
+  if (headers !== undefined && !isFields(headers)) return 'headers is a list of [name, value]'
+  if (bodyLength !== undefined && !(typeof bodyLength === 'number' && Number.isSafeInteger(bodyLength))) {
+    return 'bodyLength is a number of bytes'
+  }
+  return {
+    url,
+    ...(typeof method === 'string' ? { method } : {}),
+    ...(headers === undefined ? {} : { headers }),
+    ...(typeof clientAddress === 'string' ? { clientAddress } : {}),
+    ...(typeof sni === 'string' ? { sni } : {}),
+    ...(clientCertificate === 'valid' || clientCertificate === 'none' ? { clientCertificate } : {}),
+    ...(bodyLength === undefined ? {} : { bodyLength }),
+  }
+}
+
+function isFields(value: unknown): value is readonly (readonly [string, string])[] {
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (field: unknown) =>
+        Array.isArray(field) && field.length === 2 && field.every((part: unknown) => typeof part === 'string'),
+    )
+  )
+}

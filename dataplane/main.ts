@@ -1,0 +1,401 @@
+// The composition root of the dataplane: worker threads, shared memory, activation, admin listener, access log, drain.
+// bin/ starts one for standalone; a pod of a cluster will start the same. Everything here runs in the main thread, which
+// serves no request.
+import { randomFillSync } from 'node:crypto'
+import { totalmem } from 'node:os'
+import { AddressRanges, parseCidr } from '../model/address.ts'
+import { SNAPSHOT_FORMAT, type Snapshot } from '../model/snapshot.ts'
+import { FILTERS } from '../policies/filters.ts'
+import { POLICIES } from '../policies/index.ts'
+import { Activation } from './activation.ts'
+import { type AdminListener, openAdmin } from './admin.ts'
+import { explain } from './explain.ts'
+import type { ExplainQuery, Explanation } from './explain-types.ts'
+import { ExplainWorld } from './explain-world.ts'
+import { canSharePorts, claimPort } from './ports.ts'
+import { type Acknowledgement, deliverFrom, manifestOf, receive } from './receive.ts'
+import { type AccessLogSink, createAccessLogSink } from './runtime/access-log-sink.ts'
+import { type MetricsFormat, metricsText, type PodFacts, writeMetrics } from './runtime/metrics.ts'
+import { SeriesBudget } from './runtime/metrics-budget.ts'
+import { createPodClock } from './runtime/shared-state.ts'
+import { StateAllocator } from './runtime/shared-state-allocator.ts'
+import { POD_LOG_BYTES } from './runtime/shared-state-layout.ts'
+import { sweep } from './runtime/shared-state-repair.ts'
+import { type DataplaneStatus, readStatus } from './status.ts'
+import type { CertificateMaterial } from './tls/host-identity.ts'
+import type { WorkerReport } from './worker-messages.ts'
+import { type WorkerMember, WorkerPool } from './worker-pool.ts'
+
+/** How to run. Times in milliseconds. */
+export interface DataplaneOptions {
+  /** Threads that serve; one for each core is right. */
+  readonly workers: number
+  readonly host: string
+  /** Plain HTTP; 0 for any free port. */
+  readonly port: number
+  /** HTTPS; null for none. */
+  readonly tlsPort: number | null
+  /** null for none. */
+  readonly adminPort: number | null
+  /** Default 127.0.0.1. */
+  readonly adminHost?: string
+  /** Names by which the admin listener may be called, beside localhost and addresses. */
+  readonly adminNames?: readonly string[]
+  /** `stdout`, `off`, or the path of a file. */
+  readonly accessLog: string
+  /** Ranges whose X-Forwarded-* are believed. */
+  readonly trustForwarded?: readonly string[]
+  /** For names without a certificate of their own. */
+  readonly defaultCertificate?: CertificateMaterial
+  /** Name for `k8s.pod.name` in the log and for answers to the publisher. */
+  readonly pod?: string
+  /** Megabytes of heap of one worker. Default: its share of 60 % of the machine's memory, 256 to 4,096. */
+  readonly workerHeap?: number
+  /** A worker whose loop stands still for this long is replaced. Default 2,000; null: never. */
+  readonly stallAfter?: number | null
+  /** Series that /metrics may show. Default 2,000. */
+  readonly seriesBudget?: number
+  /** Buckets that one limit keeps. Default 65,536. */
+  readonly maxKeys?: number
+  /** Told what an operator should know. */
+  readonly notice?: (notice: DataplaneNotice) => void
+}
+
+/** What an operator should know, as data; `text` is one sentence. */
+export interface DataplaneNotice {
+  readonly type: 'PortsNotShared' | 'WorkerDied' | 'Fault' | 'AccessLog'
+  readonly text: string
+}
+
+/** Ports that are open. 0 for a data port of which nobody knows yet: they open with the first snapshot. */
+export interface DataplanePorts {
+  readonly http: number
+  readonly https: number | null
+  readonly admin: number | null
+}
+
+/** What a drain came to, over all workers. */
+export interface DrainReport {
+  /** Connections that ended by themselves. */
+  readonly finished: number
+  /** Connections that had to be cut. */
+  readonly cut: number
+}
+
+/** An answer to the publisher. */
+export type PodAnswer = Acknowledgement & { readonly pod: string }
+
+/** A running dataplane. */
+export interface Dataplane {
+  readonly ports: DataplanePorts
+  /** Makes a snapshot active in all workers; the first one opens the data ports. An older sequence changes nothing. */
+  activate(snapshot: Snapshot, sequence: number): Promise<PodAnswer>
+  status(tenant?: string): Promise<DataplaneStatus>
+  metricsText(format?: MetricsFormat): Promise<string>
+  explain(query: ExplainQuery): Promise<Explanation>
+  /** Opens the file of the access log anew: SIGHUP. */
+  reopenLog(): void
+  /** Unready at once; after `unreadyFor` nothing new is accepted and what runs may take `timeout` more. */
+  drain(options: { readonly unreadyFor: number; readonly timeout: number }): Promise<DrainReport>
+  /** Ends everything at once and flushes the log. */
+  stop(): Promise<void>
+}
+
+const SWEEP_EVERY = 30_000
+const LOG_IN_FLIGHT = 4_194_304
+const FLUSH_TIME = 2_000
+
+/**
+ * Starts the workers and the admin listener. Rejects with PortTaken where a port cannot be had, and with the reason of
+ * the first worker that cannot start.
+ */
+export async function startDataplane(options: DataplaneOptions): Promise<Dataplane> {
+  const notice = options.notice ?? (() => {})
+  let { workers } = options
+  if (workers > 1 && !(await canSharePorts())) {
+    notice({ type: 'PortsNotShared', text: 'threads cannot share a port on this system: one worker serves' })
+    workers = 1
+  }
+  await claimPort(options.host, options.port)
+  if (options.tlsPort !== null) await claimPort(options.host, options.tlsPort)
+  const plane = new RunningDataplane(options, workers, notice)
+  try {
+    await plane.start()
+  } catch (error) {
+    await plane.stop()
+    throw error
+  }
+  return plane
+}
+
+class RunningDataplane implements Dataplane {
+  readonly #options: DataplaneOptions
+  readonly #notice: (notice: DataplaneNotice) => void
+  readonly #now: () => number
+  readonly #state: StateAllocator
+  readonly #budget: SeriesBudget
+  readonly #pool: WorkerPool
+  readonly #activation: Activation
+  readonly #sink: AccessLogSink | undefined
+  readonly #startedAt = Date.now() / 1000
+  readonly #refusals = new Map<string, number>()
+  readonly #listening = new WeakSet<WorkerMember>()
+  #ports: { http: number; https: number | null }
+  #open = false
+  #admin: AdminListener | undefined
+  #world: { readonly sequence: number; readonly world: ExplainWorld } | undefined
+  #sweeper: NodeJS.Timeout | undefined
+  #draining = false
+  #faults = 0
+
+  constructor(options: DataplaneOptions, workers: number, notice: (notice: DataplaneNotice) => void) {
+    this.#options = options
+    this.#notice = notice
+    this.#ports = { http: options.port, https: options.tlsPort }
+    const epoch = process.hrtime.bigint()
+    this.#now = createPodClock(epoch)
+    const [a = 0, b = 0, c = 0, d = 0] = randomFillSync(new Int32Array(4))
+    this.#state = new StateAllocator({
+      workers,
+      policies: POLICIES.map(({ name }) => name),
+      seed: { words: [a, b, c, d] },
+      epoch,
+      now: this.#now,
+      ...(options.maxKeys === undefined ? {} : { maxKeys: options.maxKeys }),
+    })
+    this.#budget = new SeriesBudget(this.#state, options.seriesBudget)
+    this.#sink =
+      options.accessLog === 'off'
+        ? undefined
+        : createAccessLogSink({
+            target: options.accessLog === 'stdout' ? 'stdout' : { file: options.accessLog },
+            onProblem: (text) => notice({ type: 'AccessLog', text: text === '' ? 'access log: written again' : text }),
+          })
+    this.#pool = this.#createPool(workers)
+    this.#activation = new Activation({
+      state: this.#state,
+      filters: FILTERS,
+      serving: () => this.#pool.serving(),
+      whole: (milliseconds) => this.#pool.whole(milliseconds),
+    })
+  }
+
+  get ports(): DataplanePorts {
+    return { ...this.#ports, admin: this.#admin?.port ?? null }
+  }
+
+  async start(): Promise<void> {
+    const { adminPort, adminHost = '127.0.0.1', adminNames = [] } = this.#options
+    if (adminPort !== null) {
+      await claimPort(adminHost, adminPort)
+      this.#admin = await openAdmin(
+        { host: adminHost, port: adminPort, allowedHosts: adminNames },
+        {
+          ready: () => this.#isReady(),
+          metrics: (format) => writeMetrics(this.#state, this.#budget, this.#facts(), format, this.#now()),
+          status: (tenant) => this.status(tenant),
+          snapshot: () => this.#snapshot(),
+          explain: (query) => this.explain(query),
+        },
+      )
+    }
+    await this.#pool.start()
+    this.#sweeper = setInterval(() => this.#sweep(), SWEEP_EVERY)
+    this.#sweeper.unref()
+  }
+
+  async activate(snapshot: Snapshot, sequence: number): Promise<PodAnswer> {
+    return await this.#activation.inTurn(async () => {
+      const answer = await receive(
+        manifestOf(snapshot, sequence),
+        this.#activation,
+        deliverFrom(snapshot),
+        async (change) => {
+          const known = new Set(this.#activation.refused().map(({ tenant }) => tenant))
+          const result = await this.#activation.activate(change)
+          const changed = new Set(change.shards.map(({ tenant }) => tenant))
+          for (const { tenant } of result.refused) {
+            if (changed.has(tenant) || !known.has(tenant)) {
+              this.#refusals.set(tenant, (this.#refusals.get(tenant) ?? 0) + 1)
+            }
+          }
+          await this.#openPorts()
+          return result
+        },
+      )
+      return { ...answer, pod: this.#options.pod ?? 'local' }
+    })
+  }
+
+  async status(tenant?: string): Promise<DataplaneStatus> {
+    return await readStatus(
+      {
+        state: this.#state,
+        activation: this.#activation,
+        pool: this.#pool,
+        now: this.#now,
+        ready: this.#isReady(),
+        draining: this.#draining,
+        accessLog: this.#sink?.problem ?? '',
+      },
+      tenant,
+    )
+  }
+
+  async metricsText(format: MetricsFormat = 'prometheus'): Promise<string> {
+    return await metricsText(this.#state, this.#budget, this.#facts(), format, this.#now())
+  }
+
+  async explain(query: ExplainQuery): Promise<Explanation> {
+    const { sequence } = this.#activation
+    if (this.#world?.sequence !== sequence) {
+      const world = new ExplainWorld({
+        version: this.#activation.version,
+        shards: this.#activation.shards(),
+        pools: this.#activation.activePools(),
+        filters: FILTERS,
+        policies: POLICIES,
+        trusted: new AddressRanges((this.#options.trustForwarded ?? []).flatMap((text) => parseCidr(text) ?? [])),
+        hasDefaultCertificate: this.#options.defaultCertificate !== undefined,
+      })
+      this.#world = { sequence, world }
+    }
+    return await explain(this.#world.world, query)
+  }
+
+  reopenLog(): void {
+    this.#sink?.reopen()
+  }
+
+  async drain({ unreadyFor, timeout }: { unreadyFor: number; timeout: number }): Promise<DrainReport> {
+    this.#draining = true
+    await new Promise((resolve) => setTimeout(resolve, unreadyFor))
+    const results = await Promise.allSettled(
+      this.#pool.serving().map((member) => member.ask({ type: 'drain', milliseconds: timeout }, 'drained')),
+    )
+    let finished = 0
+    let cut = 0
+    for (const result of results) {
+      if (result.status === 'rejected') continue
+      finished += result.value.finished
+      cut += result.value.cut
+    }
+    await this.#sink?.flush(FLUSH_TIME)
+    return { finished, cut }
+  }
+
+  async stop(): Promise<void> {
+    this.#draining = true
+    clearInterval(this.#sweeper)
+    await this.#admin?.close()
+    await Promise.allSettled(this.#pool.serving().map((member) => member.ask({ type: 'flush' }, 'flushed')))
+    await this.#pool.stop()
+    await this.#sink?.flush(FLUSH_TIME)
+    this.#sink?.close()
+  }
+
+  #createPool(workers: number): WorkerPool {
+    const { trustForwarded = [], defaultCertificate, pod = '', workerHeap, stallAfter = 2_000 } = this.#options
+    const share = Math.floor((totalmem() * 0.6) / workers / 1_048_576)
+    return new WorkerPool({
+      state: this.#state,
+      settings: {
+        trustForwarded,
+        defaultCertificate:
+          defaultCertificate === undefined
+            ? null
+            : { chainPem: defaultCertificate.chainPem, keyPem: defaultCertificate.keyPem.reveal() },
+        log: this.#sink === undefined ? null : { pod, limit: LOG_IN_FLIGHT },
+      },
+      resourceLimits: {
+        maxOldGenerationSizeMb: workerHeap ?? Math.min(4_096, Math.max(256, share)),
+        // Many live connections fill a small young generation (dataplane-measurements 9b).
+        maxYoungGenerationSizeMb: 64,
+      },
+      stallAfter,
+      onReport: (report, column) => this.#hear(report, column),
+      onDeath: (column, reason) =>
+        this.#notice({ type: 'WorkerDied', text: `worker ${column} ended (${reason}) and is replaced` }),
+      onStart: (member) =>
+        this.#activation.catchUp(member, async () => {
+          if (this.#open) await this.#listen(member)
+          member.upToDate = true
+        }),
+    })
+  }
+
+  #hear(report: WorkerReport, column: number): void {
+    if (report.type === 'log') {
+      // From here on the sink answers for these bytes.
+      Atomics.sub(this.#state.pod.words, POD_LOG_BYTES + column, report.batch.byteLength)
+      this.#sink?.write(report.batch, report.lines, () => {})
+    } else if (report.type === 'fault') {
+      this.#faults++
+      const text = `worker ${column} failed at request ${report.requestId} of tenant ${report.tenant}: ${report.message}`
+      this.#notice({ type: 'Fault', text })
+    }
+  }
+
+  /** The first worker finds the port where any will do; the others share it. */
+  async #openPorts(): Promise<void> {
+    if (this.#open || this.#draining) return
+    const [first] = this.#pool.serving()
+    if (first === undefined) return
+    await this.#listen(first)
+    this.#open = true
+    await Promise.all(this.#pool.serving().map((member) => this.#listen(member)))
+  }
+
+  async #listen(member: WorkerMember): Promise<void> {
+    if (this.#listening.has(member)) return
+    this.#listening.add(member)
+    const { http, https } = this.#ports
+    const { host } = this.#options
+    try {
+      const report = await member.ask(
+        { type: 'listen', host, port: http, tlsPort: https, share: this.#pool.size > 1 },
+        'listening',
+      )
+      this.#ports = { http: report.port, https: report.tlsPort }
+    } catch (error) {
+      this.#listening.delete(member)
+      throw error
+    }
+  }
+
+  #isReady(): boolean {
+    return !this.#draining && this.#open && this.#pool.serving().some((member) => this.#listening.has(member))
+  }
+
+  #facts(): PodFacts {
+    return {
+      version: this.#activation.version,
+      activeSince: this.#activation.activeSince,
+      refusals: this.#refusals,
+      restarts: this.#pool.restarts,
+      faults: this.#faults,
+      logDropped: this.#sink?.dropped ?? 0,
+      startedAt: this.#startedAt,
+    }
+  }
+
+  #snapshot(): Snapshot & { readonly sequence: number } {
+    const { version, endpointsRevision, sequence } = this.#activation
+    return {
+      format: SNAPSHOT_FORMAT,
+      version,
+      endpointsRevision,
+      sequence,
+      shards: this.#activation.shards(),
+      pools: this.#activation.activePools(),
+    }
+  }
+
+  #sweep(): void {
+    const gone = sweep(this.#state, this.#now(), {
+      route: (record, key) => this.#budget.retire(record, key),
+      tenant: (record) => this.#budget.retireTenant(record),
+    })
+    if (gone.length > 0) for (const member of this.#pool.serving()) member.tell({ type: 'forget', tenants: gone })
+  }
+}
