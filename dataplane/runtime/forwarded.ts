@@ -26,11 +26,9 @@ export interface BelievedHops {
   readonly port: string | undefined
 }
 
-const UNKNOWN = new Uint8Array(16)
-
 /** The identity of a socket's other end. An address that cannot be read (a destroyed socket) counts as `::`. */
 export function identityOfPeer(address: string): ClientIdentity {
-  const bytes = parseAddress(withoutZone(address)) ?? UNKNOWN
+  const bytes = parseAddress(withoutZone(address)) ?? new Uint8Array(16)
   const text = formatAddress(bytes)
   return { address: text, bytes, limitKey: limitKeyOf(bytes), peer: text }
 }

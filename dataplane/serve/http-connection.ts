@@ -36,6 +36,7 @@ export class HttpConnection implements StreamOwner {
   #lastRequest: IncomingMessage | undefined
   #full = false
   #ending = false
+  #staged = false
   #upgraded = false
   #refusal: GatewayErrorCode | undefined
   #idleSince = performance.now()
@@ -185,6 +186,8 @@ export class HttpConnection implements StreamOwner {
 
   #end(): void {
     this.#ending = true
+    if (this.#staged) return
+    this.#staged = true
     closeInStages(this.#socket)
   }
 

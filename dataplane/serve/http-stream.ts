@@ -168,6 +168,7 @@ export class HttpStream implements ClientStream {
 
   /** The socket is gone, or its bytes are no request any more. */
   clientGone(): void {
+    this.#stopReading()
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#events?.onAbort()
@@ -180,16 +181,16 @@ export class HttpStream implements ClientStream {
 
   /** Called every second. Ends what makes no progress. */
   watch(now: number): void {
-    if (this.#state === 'over') return
     if (this.#reading) {
       const time = this.#readTime + (now - this.#readSince)
       if (time > BODY_GRACE && this.#bodyBytes * 1000 < LEAST_BYTES_PER_SECOND * time) {
-        if (this.#state === 'ended') this.#owner.streamCut(false)
+        // After the answer there is nobody left to tell.
+        if (this.#state === 'ended' || this.#state === 'over') this.#owner.streamCut(false)
         else this.#events?.onBodyStalled()
         return
       }
     }
-    this.#watchAnswer(now)
+    if (this.#state !== 'over') this.#watchAnswer(now)
   }
 
   #watchAnswer(now: number): void {

@@ -262,6 +262,19 @@ describe('a drain', () => {
     expect(await drained).toEqual({ finished: 2, cut: 0 })
   })
 
+  it('answers a request that is on its way on a connection just used', async () => {
+    const { open, listener } = await setUp({}, echo)
+    const client = await open()
+    const get = 'GET / HTTP/1.1\r\nHost: app.test\r\n\r\n'
+    expect((await client.request(get)).status).toBe(200)
+    const drained = listener.drain(2_000)
+    const answer = await client.request(get)
+    expect([answer.status, field(answer.fields, 'connection')]).toEqual([200, 'close'])
+    await client.closed()
+    client.socket.end()
+    expect(await drained).toEqual({ finished: 1, cut: 0 })
+  })
+
   it('ends what does not finish', async () => {
     const { open, backend, listener, context } = await setUp()
     const client = await open()

@@ -1,7 +1,7 @@
 // The data listener of one worker: Fastify over node:http with one catch-all, strict limits on heads, TLS by the front,
 // and a drain. worker.ts calls listen once for each port; everything about requests is decided in runtime/exchange.ts.
 import { createServer, METHODS, type IncomingMessage, type RequestListener, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import fastify, { type FastifyInstance } from 'fastify'
 import type { AddressRanges } from '../../model/address.ts'
 import type { GatewayErrorCode } from '../../model/gateway-error.ts'
@@ -122,7 +122,8 @@ class FastifyListener implements DataListener {
     const atStart = this.#connections.size
     const deadline = performance.now() + timeoutMs
     this.draining = true
-    this.#server?.close()
+    // Of net, not of http, which would cut connections that have a request on its way.
+    if (this.#server !== undefined) NetServer.prototype.close.call(this.#server)
     while (this.#connections.size > 0 && performance.now() < deadline) {
       const now = performance.now()
       for (const connection of this.#connections.values()) {
@@ -240,7 +241,9 @@ class FastifyListener implements DataListener {
     // What follows `Connection: close` is not read; the answer before it is still on its way.
     if (error.code === 'HPE_CLOSED_CONNECTION') return
     const code = codeOf(error)
-    if (connection === undefined || code === undefined || !socket.writable) socket.destroy()
+    // A connection that was opened and never used is no mistake: browsers open some ahead of need.
+    if (code === 'RequestTimeout' && socket.bytesRead === 0) connection?.destroy()
+    else if (connection === undefined || code === undefined || !socket.writable) socket.destroy()
     else connection.refuseBytes(code)
   }
 
