@@ -3,6 +3,7 @@
 import type { GatewayAnswer } from '../../model/gateway-error.ts'
 import type { HostProgram, TenantProgram } from '../build/program.ts'
 import { secureLocation } from '../build/target.ts'
+import { authorityKey } from '../tls/host-identity.ts'
 import type { ClientStream } from './carrier.ts'
 
 /** Go on, send the client to https, or answer. `close`: the connection may not be used for more. */
@@ -52,7 +53,7 @@ export function judgeConnection(host: HostProgram, stream: Pick<ClientStream, 'c
   if (validation.closed) return MISDIRECTED
   // Optional lets a connection without a certificate in, never one that was verified for somebody else's authorities.
   if (verified === '') return validation.mode === 'Require' ? MISDIRECTED : GO
-  return verified === validation.authorities.join(',') ? GO : MISDIRECTED
+  return verified === authorityKey(validation.authorities) ? GO : MISDIRECTED
 }
 
 /**

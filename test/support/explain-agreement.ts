@@ -28,7 +28,7 @@ import { createTestContext, type TestContext } from './serve-context.ts'
 import { makeHostTls, makeRoute, makeShard } from './shard.ts'
 
 /** Repeatable numbers in [0, 1) (mulberry32), so that a failing seed is a whole bug report. */
-export function randomFrom(seed: number): () => number {
+function randomFrom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
@@ -101,7 +101,7 @@ export async function compareInWorld(seed: number, requests: number, tally: Tall
 }
 
 /** Where an explanation and what was done differ, in words; undefined where they agree. */
-export function disagreement(said: Explanation, did: MemoryAnswer, route: RouteId | null): string | undefined {
+function disagreement(said: Explanation, did: MemoryAnswer, route: RouteId | null): string | undefined {
   const saidRoute = said.route === null ? '' : `${said.route.namespace}/${said.route.name}#${said.route.rule}`
   const didRoute = route === null ? '' : `${route.namespace}/${route.route}#${route.rule}`
   if (saidRoute !== didRoute) return `route: said ${saidRoute}, did ${didRoute}`
