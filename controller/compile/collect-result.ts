@@ -6,7 +6,7 @@ import type { CompileResult, CrossEffect, ObjectResult } from './compile-types.t
 import { compareRefs } from './issues.ts'
 import type { NamespaceVerdict, VerdictChange } from './judge-namespace.ts'
 import { Memo, type Remembered, type ResultLists } from './memo.ts'
-import { PersistentMap } from './persistent-map.ts'
+import { OrderedTable } from './ordered-table.ts'
 
 /** What the passes made, with the changes since `before`. */
 type Made = Omit<Remembered, 'verdicts' | 'borrowers' | 'lists'> & {
@@ -17,7 +17,7 @@ type Made = Omit<Remembered, 'verdicts' | 'borrowers' | 'lists'> & {
 /** Collects the result of a compile and what the next one may remember. */
 export function collectResult(before: Memo | undefined, made: Made): CompileResult {
   const { tenantChanges, verdictChanges, ...rest } = made
-  const verdicts = (before?.verdicts ?? PersistentMap.empty<NamespaceVerdict>()).with(
+  const verdicts = (before?.verdicts ?? OrderedTable.empty<NamespaceVerdict>()).with(
     verdictChanges.map(({ name, after }) => [name, after] as const),
   )
   const collected = { ...rest, verdicts }
@@ -73,14 +73,17 @@ function collectLists(before: Memo | undefined, made: Made, now: Collected): Res
               (verdict) => verdict.lastGood,
             ),
           ]),
-    crossEffects: [
-      ...now.admission.effects,
-      ...join<CrossEffect>(
-        now,
-        (result) => tenantEffects(result, now),
-        () => [],
-      ),
-    ],
+    crossEffects:
+      known !== undefined && keeps(hasEffects, () => []) && !known.crossEffects.some(isHeld)
+        ? known.crossEffects
+        : [
+            ...now.admission.effects,
+            ...join<CrossEffect>(
+              now,
+              (result) => tenantEffects(result, now),
+              () => [],
+            ),
+          ],
   }
 }
 
@@ -102,14 +105,8 @@ function join<Item>(
   ofVerdict: (verdict: NamespaceVerdict) => readonly Item[],
 ): Item[] {
   const items: Item[] = []
-  for (const name of now.admission.tenants.keys()) {
-    const result = now.tenants.get(name)
-    if (result !== undefined) for (const item of ofTenant(result)) items.push(item)
-  }
-  for (const name of now.index.names) {
-    const verdict = now.verdicts.get(name)
-    if (verdict !== undefined) for (const item of ofVerdict(verdict)) items.push(item)
-  }
+  for (const result of now.tenants.values) for (const item of ofTenant(result)) items.push(item)
+  for (const verdict of now.verdicts.values) for (const item of ofVerdict(verdict)) items.push(item)
   return items
 }
 
@@ -122,6 +119,16 @@ function onePerObject(list: readonly LastGood[]): readonly LastGood[] {
   if (list.length < 2) return list
   const unique = new Map(list.map((entry) => [objectKey(entry.object), entry]))
   return [...unique.values()].sort((a, b) => compareRefs(a.object, b.object))
+}
+
+/** Such an effect names Pods of others, which change without any change of the tenant. */
+function isHeld(effect: CrossEffect): boolean {
+  return effect.cause === 'PodAddress'
+}
+
+/** What tenantEffects makes something of; empty for almost every tenant. */
+function hasEffects({ plan, endpoints }: TenantResult): readonly unknown[] {
+  return endpoints.held.length === 0 ? plan.effects : [...plan.effects, ...endpoints.held]
 }
 
 /** Grants in use, and Pods of strangers that hold addresses which slices of the tenant name. */

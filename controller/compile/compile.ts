@@ -47,7 +47,7 @@ export function compile(resources: ResourceSet, settings: CompileSettings, previ
     holders,
     tenantChanges,
     verdictChanges,
-    ...sealSnapshot(admission, tenantChanges, settings.digest, before),
+    ...sealSnapshot(tenantChanges, settings.digest, before),
   })
 }
 
@@ -78,9 +78,8 @@ function affectedTenants(
   }
   for (const name of before.borrowers) names.add(name)
   if (changedAddresses.size === 0) return names
-  for (const name of admission.tenants.keys()) {
-    const believed = before.tenants.get(name)?.endpoints.believed ?? []
-    if (believed.some((address) => changedAddresses.has(address))) names.add(name)
+  for (const { plan, endpoints } of before.tenants.values) {
+    if (endpoints.believed.some((address) => changedAddresses.has(address))) names.add(plan.tenant.name)
   }
   return names
 }
@@ -108,7 +107,7 @@ function judgeNamespaces(
 ): readonly VerdictChange[] {
   const names = new Set(changes.map((change) => change.name))
   if (before !== undefined && before.admission.owners !== admission.owners) {
-    for (const name of index.names) {
+    for (const name of index.namespaces.names) {
       if (before.admission.owners.get(name)?.name !== admission.owners.get(name)?.name) names.add(name)
     }
   }

@@ -13,7 +13,7 @@ import type {
   WorldIndex,
 } from './indexed.ts'
 import { groupLastGood, type LastGoodIndex } from './last-good.ts'
-import { PersistentMap } from './persistent-map.ts'
+import { OrderedTable } from './ordered-table.ts'
 import { preparePolicy } from './prepare-policy.ts'
 import { prepareRoute } from './prepare-route.ts'
 
@@ -34,14 +34,11 @@ export function indexObjects(
       partition === undefined ? undefined : indexNamespace(name, partition, lastGood.get(name), tools, before)
     if (after !== before) changes.push({ name, before, after })
   }
-  const isSame =
-    previous !== undefined && changes.every(({ before, after }) => before !== undefined && after !== undefined)
-  const names = isSame ? previous.names : inOrder([...partitions.keys()].filter((name) => name !== ''))
-  const namespaces = (previous?.namespaces ?? PersistentMap.empty<IndexedNamespace>()).with(
+  const namespaces = (previous?.namespaces ?? OrderedTable.empty<IndexedNamespace>()).with(
     changes.map(({ name, after }) => [name, after] as const),
   )
   const cluster = indexCluster(partitions.get(''), lastGood.get(''), tools, previous?.cluster)
-  return { index: { cluster, namespaces, names, partitions, lastGood }, changes }
+  return { index: { cluster, namespaces, partitions, lastGood }, changes }
 }
 
 /** Namespaces whose objects or last good forms may differ from before. */

@@ -4,7 +4,7 @@ import type { EndpointSliceBody, ReferenceGrantBody, ServiceBody } from '../../m
 import type { FieldProblem } from '../../model/decode.ts'
 import type { LastGood, Material, ObjectRef, Partition, SourceObject } from '../../model/resources.ts'
 import type { TenantSpec } from '../../model/tenant.ts'
-import type { PersistentMap } from './persistent-map.ts'
+import type { OrderedTable } from './ordered-table.ts'
 import type { PreparedPolicy, PreparedRoute } from './prepared.ts'
 
 /** A form of an object that may be used. */
@@ -97,9 +97,7 @@ export interface IndexedCluster {
 /** All objects. */
 export interface WorldIndex {
   readonly cluster: IndexedCluster
-  readonly namespaces: PersistentMap<IndexedNamespace>
-  /** Names of all namespaces that have objects, ordered. */
-  readonly names: readonly string[]
+  readonly namespaces: OrderedTable<IndexedNamespace>
   /** What was indexed: compared by identity next time. */
   readonly partitions: ReadonlyMap<string, Partition>
   readonly lastGood: ReadonlyMap<string, ReadonlyMap<string, LastGood>>

@@ -9,7 +9,7 @@ import type { CompileSettings, CrossEffect, ObjectResult } from './compile-types
 import type { IndexTools } from './index-kind.ts'
 import type { WorldIndex } from './indexed.ts'
 import type { NamespaceVerdict } from './judge-namespace.ts'
-import type { PersistentMap } from './persistent-map.ts'
+import type { OrderedTable } from './ordered-table.ts'
 import type { PodHolders } from './pod-holders.ts'
 import type { RootHash } from './seal.ts'
 
@@ -28,8 +28,8 @@ export interface Remembered {
   readonly index: WorldIndex
   readonly admission: Admission
   readonly holders: PodHolders
-  readonly tenants: PersistentMap<TenantResult>
-  readonly verdicts: PersistentMap<NamespaceVerdict>
+  readonly tenants: OrderedTable<TenantResult>
+  readonly verdicts: OrderedTable<NamespaceVerdict>
   /** Tenants that looked at a namespace of another. */
   readonly borrowers: ReadonlySet<string>
   readonly shardRoot: RootHash
@@ -45,8 +45,8 @@ export class Memo implements Remembered {
   readonly index: WorldIndex
   readonly admission: Admission
   readonly holders: PodHolders
-  readonly tenants: PersistentMap<TenantResult>
-  readonly verdicts: PersistentMap<NamespaceVerdict>
+  readonly tenants: OrderedTable<TenantResult>
+  readonly verdicts: OrderedTable<NamespaceVerdict>
   readonly borrowers: ReadonlySet<string>
   readonly shardRoot: RootHash
   readonly poolRoot: RootHash

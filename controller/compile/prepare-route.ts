@@ -1,6 +1,6 @@
 // One Route by itself: defaults filled in, patterns tried, filters merged, everything checked that needs no other object.
 // Pure. index-objects calls it once for each form of a Route; plan-routes only combines what it made.
-import { RE2JS } from 're2js'
+import { RE2Set } from 're2js'
 import { compareText } from '../../model/canonical.ts'
 import type { FieldProblem } from '../../model/decode.ts'
 import { filledMatches, filledPath, filledSettings, filledValueType } from '../../model/defaults.ts'
@@ -12,8 +12,13 @@ import { fieldProblem } from './field-problem.ts'
 import { prepareFilters } from './prepare-filters.ts'
 import type { Prepared, PreparedMatch, PreparedRoute, PreparedRule } from './prepared.ts'
 
-/** Larger programs cost a request more than a pattern of 1,024 characters should; re2js counts instructions. */
-const LARGEST_PATTERN_PROGRAM = 10_000
+/**
+ * The dataplane asks a pattern only while its instructions times the length of the text stay within bounds (build/patterns):
+ * a larger one could not even be asked about a path of 100 characters.
+ */
+const LARGEST_PATTERN_PROGRAM = 3_000
+/** Bytes; the same bound that the dataplane builds patterns with, so that it never refuses what was accepted here. */
+const PATTERN_MEMORY = 65_536
 
 /** Prepares a decoded Route, or says what is wrong with it. */
 export function prepareRoute(spec: RouteSpec): Prepared<PreparedRoute> {
@@ -97,7 +102,10 @@ function findRepeatedNames(values: readonly ValueMatchPlan[], path: FieldPath, p
 
 function tryPattern(pattern: string, path: FieldPath, problems: FieldProblem[]): void {
   try {
-    if (RE2JS.compile(pattern).programSize() <= LARGEST_PATTERN_PROGRAM) return
+    const engine = new RE2Set(RE2Set.ANCHOR_BOTH, 0, PATTERN_MEMORY)
+    engine.add(pattern)
+    engine.compile()
+    if (engine.prog.numInst() <= LARGEST_PATTERN_PROGRAM) return
     problems.push(fieldProblem(path, 'is a pattern that is too large; use fewer or smaller repetitions.'))
   } catch (error) {
     const why = error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : 'unknown'

@@ -9,7 +9,7 @@ import { compareText } from '../../model/canonical.ts'
 import type { Endpoint } from '../../model/snapshot.ts'
 import type { EndpointRule } from './endpoint-rule.ts'
 import type { IndexedNamespace, NamespacePods, PreparedEndpoint, PreparedSlice } from './indexed.ts'
-import type { PersistentMap } from './persistent-map.ts'
+import type { OrderedTable } from './ordered-table.ts'
 import type { PodHolders } from './pod-holders.ts'
 import type { BackendNeed } from './resolve-backends.ts'
 
@@ -36,7 +36,7 @@ export interface ResolvedEndpoints {
 }
 
 /** Gathers what the endpoints of a need depend on. */
-export function endpointInputs(need: BackendNeed, namespaces: PersistentMap<IndexedNamespace>): EndpointInputs {
+export function endpointInputs(need: BackendNeed, namespaces: OrderedTable<IndexedNamespace>): EndpointInputs {
   const own = namespaces.get(need.id.namespace)
   return {
     need,

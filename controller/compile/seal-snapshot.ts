@@ -2,14 +2,13 @@
 // did not change cost nothing but their place in a map.
 import type { Digest } from '../../model/canonical.ts'
 import { type Pool, SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../../model/snapshot.ts'
-import type { Admission } from './admission.ts'
 import type { TenantChange, TenantResult } from './compile-tenant.ts'
 import type { Memo } from './memo.ts'
-import { PersistentMap } from './persistent-map.ts'
+import { OrderedTable } from './ordered-table.ts'
 import { hashRoot, type RootHash } from './seal.ts'
 
 export interface SealedSnapshot {
-  readonly tenants: PersistentMap<TenantResult>
+  readonly tenants: OrderedTable<TenantResult>
   readonly shardRoot: RootHash
   readonly poolRoot: RootHash
   readonly snapshot: Snapshot
@@ -17,21 +16,25 @@ export interface SealedSnapshot {
 
 /** Seals. The maps are in the order of tenants, pools in the order of their ids within a tenant, whatever changed last. */
 export function sealSnapshot(
-  admission: Admission,
   changes: readonly TenantChange[],
   digest: Digest,
   before: Memo | undefined,
 ): SealedSnapshot {
-  const names = [...admission.tenants.keys()]
-  const tenants = (before?.tenants ?? PersistentMap.empty<TenantResult>()).with(
+  const tenants = (before?.tenants ?? OrderedTable.empty<TenantResult>()).with(
     changes.map(({ name, after }) => [name, after] as const),
   )
   const sameNames = changes.every((change) => change.before !== undefined && change.after !== undefined)
   const known = before !== undefined && sameNames ? before : undefined
   const shards = changes.filter((change) => change.before?.plan.shard !== change.after?.plan.shard)
   const pools = changes.filter((change) => change.before?.endpoints.hash !== change.after?.endpoints.hash)
-  const shardRoot = hashRoot(names, (name) => tenants.get(name)?.plan.shard.hash, digest, known?.shardRoot, shards)
-  const poolRoot = hashRoot(names, (name) => tenants.get(name)?.endpoints.hash, digest, known?.poolRoot, pools)
+  const shardRoot = hashRoot(
+    tenants.names,
+    (name) => tenants.get(name)?.plan.shard.hash,
+    digest,
+    known?.shardRoot,
+    shards,
+  )
+  const poolRoot = hashRoot(tenants.names, (name) => tenants.get(name)?.endpoints.hash, digest, known?.poolRoot, pools)
   if (known !== undefined && shards.length === 0 && pools.length === 0) {
     return { tenants, shardRoot, poolRoot, snapshot: known.snapshot }
   }
@@ -39,15 +42,14 @@ export function sealSnapshot(
     format: SNAPSHOT_FORMAT,
     version: shardRoot.hash,
     endpointsRevision: poolRoot.hash,
-    shards: collectShards(names, tenants, shards, known),
-    pools: collectPools(names, tenants, pools, known),
+    shards: collectShards(tenants, shards, known),
+    pools: collectPools(tenants, pools, known),
   })
   return { tenants, shardRoot, poolRoot, snapshot }
 }
 
 function collectShards(
-  names: readonly string[],
-  tenants: PersistentMap<TenantResult>,
+  tenants: OrderedTable<TenantResult>,
   changes: readonly TenantChange[],
   known: Memo | undefined,
 ): ReadonlyMap<string, TenantShard> {
@@ -57,29 +59,27 @@ function collectShards(
     for (const { name, after } of changes) if (after !== undefined) shards.set(name, after.plan.shard)
     return shards
   }
-  for (const name of names) {
-    const result = tenants.get(name)
-    if (result !== undefined) shards.set(name, result.plan.shard)
-  }
+  for (const { plan } of tenants.values) shards.set(plan.tenant.name, plan.shard)
   return shards
 }
 
 function collectPools(
-  names: readonly string[],
-  tenants: PersistentMap<TenantResult>,
+  tenants: OrderedTable<TenantResult>,
   changes: readonly TenantChange[],
   known: Memo | undefined,
 ): ReadonlyMap<string, Pool> {
   if (known !== undefined && changes.length === 0) return known.snapshot.pools
   if (known !== undefined && changes.every(keepsKeys)) {
-    const pools = new Map(known.snapshot.pools)
+    const pools = new Map<string, Pool>()
+    // A third faster than new Map(pools), and most of what a flipped endpoint costs.
+    known.snapshot.pools.forEach((pool, key) => {
+      pools.set(key, pool)
+    })
     for (const { after } of changes) for (const { key, pool } of after?.endpoints.pools ?? []) pools.set(key, pool)
     return pools
   }
   const pools = new Map<string, Pool>()
-  for (const name of names) {
-    for (const { key, pool } of tenants.get(name)?.endpoints.pools ?? []) pools.set(key, pool)
-  }
+  for (const { endpoints } of tenants.values) for (const { key, pool } of endpoints.pools) pools.set(key, pool)
   return pools
 }
 

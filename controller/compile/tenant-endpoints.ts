@@ -6,7 +6,7 @@ import type { Pool } from '../../model/snapshot.ts'
 import type { EndpointRule } from './endpoint-rule.ts'
 import type { IndexedNamespace } from './indexed.ts'
 import { createIssue } from './issues.ts'
-import type { PersistentMap } from './persistent-map.ts'
+import type { OrderedTable } from './ordered-table.ts'
 import type { PodHolders } from './pod-holders.ts'
 import type { BackendNeed } from './resolve-backends.ts'
 import {
@@ -42,7 +42,7 @@ export interface TenantEndpoints {
 
 /** What resolving needs beside the tenant. */
 export interface EndpointTools {
-  readonly namespaces: PersistentMap<IndexedNamespace>
+  readonly namespaces: OrderedTable<IndexedNamespace>
   readonly rule: EndpointRule
   readonly holders: PodHolders
   /** Addresses that other namespaces hold now and did not before, or the other way round. */
