@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { POLICIES } from '../policies/index.ts'
 import type { Snapshot } from '../model/snapshot.ts'
-import { startController, type Controller, type ControllerOptions, statusesOf } from './main.ts'
+import { startController, type Controller, type ControllerOptions } from './main.ts'
 import { createInProcessPublisher } from './publish/in-process.ts'
 import { createFileSource } from './sources/file/file-source.ts'
 
@@ -73,9 +73,7 @@ describe('the controller', () => {
   }
   const hosts = (name: string) => active?.shards.get(name)?.hosts.map((plan) => plan.host)
   const ready = (name: string) => {
-    const state = controller?.loop.state()
-    if (state === undefined) return undefined
-    const status = statusesOf(state, Date.now()).find((each) => each.object.name === name)
+    const status = controller?.statuses().find((each) => each.object.name === name)
     return status === undefined ? undefined : `${status.ready.status} ${status.ready.reason}`
   }
 

@@ -1,7 +1,8 @@
 // Composition root of the controller: joins a source, the loop, a publisher and the report. bin/ and tests call it;
 // choosing the mode is choosing what is handed in.
 import { createConsoleWriter, type ConsoleWriterOptions } from './report/console-writer.ts'
-import { objectStatuses } from './report/conditions.ts'
+import type { ObjectStatus } from './report/conditions.ts'
+import { StatusBook } from './report/status-book.ts'
 import { type Clock, createLoop, type Loop, type LoopState } from './loop.ts'
 import type { CompileSettings } from './compile/compile-types.ts'
 import type { Publisher } from './publish/publisher.ts'
@@ -28,6 +29,8 @@ export interface ControllerOptions {
 
 export interface Controller {
   readonly loop: Loop
+  /** The status of every object, judged now. Cheap where little changed. */
+  statuses(): readonly ObjectStatus[]
   stop(): Promise<void>
 }
 
@@ -45,6 +48,17 @@ export async function startController(options: ControllerOptions): Promise<Contr
           locate: (object, path) => source.locate(object, path),
           now: clock.now,
         })
+  const book = new StatusBook()
+  const statusesOf = (state: LoopState | undefined) =>
+    state === undefined
+      ? []
+      : book.update({
+          partitions: state.resources.partitions,
+          result: state.result,
+          sourceIssues: state.source.problems.flatMap((problem) => problem.issue ?? []),
+          acknowledgements: state.acknowledgements,
+          now: clock.now(),
+        })
   const loop = createLoop({
     source,
     publisher,
@@ -54,7 +68,7 @@ export async function startController(options: ControllerOptions): Promise<Contr
     hostTransferDelay: options.hostTransferDelay ?? (stateFolder === undefined ? 0 : DAY_MS),
     report(state) {
       writer?.report({
-        statuses: statusesOf(state, clock.now()),
+        statuses: statusesOf(state),
         problems: state.source.problems,
         notes: state.source.notes ?? [],
       })
@@ -63,16 +77,5 @@ export async function startController(options: ControllerOptions): Promise<Contr
     warn: options.warn ?? (() => undefined),
   })
   await loop.start()
-  return { loop, stop: () => loop.stop() }
-}
-
-/** The status of every object in a state of the loop. */
-export function statusesOf(state: LoopState, now: number): ReturnType<typeof objectStatuses> {
-  return objectStatuses({
-    partitions: state.resources.partitions,
-    result: state.result,
-    sourceIssues: state.source.problems.flatMap((problem) => problem.issue ?? []),
-    acknowledgements: state.acknowledgements,
-    now,
-  })
+  return { loop, statuses: () => statusesOf(loop.state()), stop: () => loop.stop() }
 }

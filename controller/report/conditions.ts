@@ -1,9 +1,8 @@
-// Conditions and summaries of objects, from what compile found and what the pods answered. Pure; time is a parameter.
-// console-writer.ts prints them in standalone; the writer of a cluster patches them into status.
-import type { CompileResult, ObjectResult } from '../compile/compile-types.ts'
+// The conditions of one object, from what compile found and what the pods answered. Pure.
+// status-book.ts calls it for each object; console-writer.ts prints them, the writer of a cluster patches them into status.
 import { type ConditionType, type Issue, MAX_MESSAGE, type Reason, type Severity } from '../../model/issue.ts'
-import { objectKey, type ObjectRef, type Partition } from '../../model/resources.ts'
-import type { PodAcknowledgement } from '../publish/publisher.ts'
+import type { ObjectRef, SourceObject } from '../../model/resources.ts'
+import type { ObjectResult } from '../compile/compile-types.ts'
 import { type Summary, summarise } from './summary.ts'
 
 /** One condition, without its transition time: whoever writes it compares with what was there and stamps. */
@@ -32,18 +31,20 @@ export interface ObjectStatus {
   readonly summary: Summary
 }
 
-/** What conditions are made of. */
-export interface ConditionInput {
-  readonly partitions: ReadonlyMap<string, Partition>
-  readonly result: Pick<CompileResult, 'issues' | 'objects' | 'snapshot'>
-  /** Issues of the source: objects whose newest form could not even be read. */
-  readonly sourceIssues: readonly Issue[]
-  readonly acknowledgements: readonly PodAcknowledgement[]
-  /** Milliseconds since the epoch. */
-  readonly now: number
-}
+/** A condition before it has a type. */
+export type Outcome = Omit<Condition, 'type' | 'observedGeneration'>
 
-type Outcome = Omit<Condition, 'type' | 'observedGeneration'>
+/** Everything that the status of one object depends on. */
+export interface StatusFacts {
+  readonly result: ObjectResult
+  /** Those that hold now, the worst first (compareWeight). */
+  readonly issues: readonly Issue[]
+  /** What the pods say of the object's tenant. */
+  readonly pods: Outcome
+  /** Tenant only: Routes that are not in use. */
+  readonly refusedRoutes: readonly string[]
+  readonly written: SourceObject | undefined
+}
 
 const TYPES: Readonly<Record<string, readonly ConditionType[]>> = {
   Tenant: ['Accepted', 'Programmed', 'Healthy'],
@@ -63,96 +64,21 @@ const GOOD: Readonly<Record<ConditionType, Reason>> = {
 const RANK: Readonly<Record<Severity, number>> = { rejects: 0, degrades: 1, warns: 2 }
 const NAMED_ROUTES = 5
 
-/** The status of every object of Atrium, and of every other object that has an issue now. In the order of the input. */
-export function objectStatuses(input: ConditionInput): readonly ObjectStatus[] {
-  const issues = issuesByObject([...input.result.issues, ...input.sourceIssues], input.now)
-  const pods = new PodAnswers(input)
-  const ill = rejectedRoutes(input.result.objects, issues)
-  const statuses: ObjectStatus[] = []
-  const seen = new Set<string>()
-  for (const result of input.result.objects) {
-    const key = objectKey(result.object)
-    seen.add(key)
-    const refusedRoutes = result.object.kind === 'Tenant' ? ill.get(result.object.name) : undefined
-    statuses.push(statusOf(result, issues.get(key) ?? [], pods, refusedRoutes ?? [], input.partitions))
-  }
-  for (const [key, list] of issues) {
-    const first = list[0]
-    if (first !== undefined && !seen.has(key))
-      statuses.push(statusOf(unknownResult(first, list), list, pods, [], input.partitions))
-  }
-  return statuses
-}
-
-/** Whether an issue holds at a time. */
-export function holdsAt(issue: Issue, now: number): boolean {
-  return (issue.from ?? Number.NEGATIVE_INFINITY) <= now && now < (issue.until ?? Number.POSITIVE_INFINITY)
-}
-
-function issuesByObject(issues: readonly Issue[], now: number): Map<string, Issue[]> {
-  const byObject = new Map<string, Issue[]>()
-  for (const issue of issues) {
-    if (!holdsAt(issue, now)) continue
-    const key = objectKey(issue.object)
-    const list = byObject.get(key)
-    if (list === undefined) byObject.set(key, [issue])
-    else list.push(issue)
-  }
-  for (const list of byObject.values()) if (list.length > 1) list.sort(compareWeight)
-  return byObject
-}
-
-// The worst first; that a last good form is kept explains the others and never stands before them.
-function compareWeight(a: Issue, b: Issue): number {
+/** The worst first; that a last good form is kept explains the others and never stands before them. */
+export function compareWeight(a: Issue, b: Issue): number {
   return (
     RANK[a.severity] - RANK[b.severity] || Number(a.reason === 'KeptLastGood') - Number(b.reason === 'KeptLastGood')
   )
 }
 
-// An object that compile did not judge: its only form could not be read, or its kind has no status.
-function unknownResult(first: Issue, issues: readonly Issue[]): ObjectResult {
-  return {
-    object: first.object,
-    generation: Math.max(...issues.map((issue) => issue.generation)),
-    tenant: first.tenant,
-    accepted: issues.every((issue) => issue.severity !== 'rejects'),
-    servingGeneration: null,
-    count: 0,
-  }
-}
-
-/** Labels of Routes that are not in use, by tenant. */
-function rejectedRoutes(
-  objects: readonly ObjectResult[],
-  issues: ReadonlyMap<string, readonly Issue[]>,
-): ReadonlyMap<string, string[]> {
-  const byTenant = new Map<string, string[]>()
-  for (const { object, tenant, accepted } of objects) {
-    if (object.kind !== 'Route' || tenant === '') continue
-    const refused = !accepted || issues.get(objectKey(object))?.[0]?.severity === 'rejects'
-    if (!refused) continue
-    const list = byTenant.get(tenant)
-    if (list === undefined) byTenant.set(tenant, [`${object.namespace}/${object.name}`])
-    else list.push(`${object.namespace}/${object.name}`)
-  }
-  return byTenant
-}
-
-function statusOf(
-  result: ObjectResult,
-  issues: readonly Issue[],
-  pods: PodAnswers,
-  refusedRoutes: readonly string[],
-  partitions: ConditionInput['partitions'],
-): ObjectStatus {
+/** The status of an object. */
+export function statusOf(facts: StatusFacts): ObjectStatus {
+  const { result, issues, written } = facts
   const generation = issues.reduce((newest, issue) => Math.max(newest, issue.generation), result.generation)
-  const { kind, namespace, name } = result.object
-  const written = partitions.get(namespace)?.objects.get(kind)?.get(name)
-  const types = TYPES[kind] ?? OTHER_TYPES
   const conditions: Condition[] = []
   let accepted: Outcome | undefined
-  for (const type of types) {
-    const outcome = outcomeOf(type, { ...result, generation }, issues, pods, refusedRoutes, accepted)
+  for (const type of TYPES[result.object.kind] ?? OTHER_TYPES) {
+    const outcome = outcomeOf(type, facts, generation, accepted)
     if (type === 'Accepted') accepted = outcome
     conditions.push({ type, ...outcome, observedGeneration: generation })
   }
@@ -173,12 +99,11 @@ function statusOf(
 
 function outcomeOf(
   type: ConditionType,
-  result: ObjectResult,
-  issues: readonly Issue[],
-  pods: PodAnswers,
-  refusedRoutes: readonly string[],
+  facts: StatusFacts,
+  generation: number,
   accepted: Outcome | undefined,
 ): Outcome {
+  const { result, issues, refusedRoutes } = facts
   const own = issues.filter((issue) => issue.condition === type)
   const worst = own[0]
   if (worst !== undefined && worst.severity !== 'warns')
@@ -191,13 +116,13 @@ function outcomeOf(
       message: other === undefined ? 'The object is not in use.' : joinMessages(issues),
     }
   }
-  if (type === 'Programmed') return programmed(result, pods, accepted)
+  if (type === 'Programmed') return programmed(facts, generation, accepted)
   if (type === 'Healthy' && refusedRoutes.length > 0) return unhealthy(refusedRoutes)
   if (worst !== undefined) return { status: 'True', reason: worst.reason, message: joinMessages(own) }
   return { status: 'True', reason: GOOD[type], message: '' }
 }
 
-function programmed(result: ObjectResult, pods: PodAnswers, accepted: Outcome | undefined): Outcome {
+function programmed({ result, pods }: StatusFacts, generation: number, accepted: Outcome | undefined): Outcome {
   if (result.servingGeneration === null) {
     return {
       status: 'False',
@@ -205,11 +130,11 @@ function programmed(result: ObjectResult, pods: PodAnswers, accepted: Outcome | 
       message: 'Nothing of it serves.',
     }
   }
-  if (result.servingGeneration !== result.generation) {
-    const message = `Generation ${result.servingGeneration} serves; generation ${result.generation} is rejected.`
+  if (result.servingGeneration !== generation) {
+    const message = `Generation ${result.servingGeneration} serves; generation ${generation} is rejected.`
     return { status: 'False', reason: 'KeptLastGood', message }
   }
-  return pods.outcome(result.tenant)
+  return pods
 }
 
 function unhealthy(routes: readonly string[]): Outcome {
@@ -263,45 +188,7 @@ function joinMessages(issues: readonly Issue[]): string {
   return cut([...new Set(issues.map((issue) => issue.message))].join(' '))
 }
 
-function cut(message: string): string {
+/** A message within MAX_MESSAGE. */
+export function cut(message: string): string {
   return message.length > MAX_MESSAGE ? `${message.slice(0, MAX_MESSAGE - 1)}…` : message
-}
-
-/** What the pods said of the newest snapshot. */
-class PodAnswers {
-  readonly #current: readonly PodAcknowledgement[]
-  readonly #behind: readonly PodAcknowledgement[]
-  readonly #tenants: CompileResult['snapshot']['shards']
-
-  constructor({ acknowledgements, result }: ConditionInput) {
-    this.#tenants = result.snapshot.shards
-    this.#current = acknowledgements.filter((answer) => answer.version === result.snapshot.version)
-    this.#behind = acknowledgements.filter((answer) => answer.version !== result.snapshot.version)
-  }
-
-  outcome(tenant: string): Outcome {
-    for (const answer of [...this.#current, ...this.#behind]) {
-      const refusal = answer.refused.find((each) => each.tenant === tenant)
-      if (refusal !== undefined) {
-        return {
-          status: 'False',
-          reason: 'PodsRefused',
-          message: cut(`Pod ${answer.pod} keeps the former version: ${refusal.message}`),
-        }
-      }
-    }
-    if (!this.#tenants.has(tenant)) return { status: 'False', reason: 'Pending', message: 'The tenant has no shard.' }
-    if (this.#current.length === 0 && this.#behind.length === 0) {
-      return { status: 'Unknown', reason: 'NoResources', message: 'No dataplane has answered yet.' }
-    }
-    if (this.#behind.length > 0) {
-      const names = this.#behind.slice(0, NAMED_ROUTES).map((answer) => answer.pod)
-      return { status: 'Unknown', reason: 'PodsPending', message: cut(`Not yet on ${names.join(', ')}.`) }
-    }
-    return {
-      status: 'True',
-      reason: 'Programmed',
-      message: this.#current.length === 1 ? 'On 1 pod.' : `On ${this.#current.length} pods.`,
-    }
-  }
 }

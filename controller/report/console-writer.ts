@@ -5,7 +5,7 @@ import { formatPath, REASONS } from '../../model/issue.ts'
 import { objectKey, objectLabel, type ObjectRef } from '../../model/resources.ts'
 import type { Position, SourceProblem } from '../sources/source.ts'
 import type { ObjectStatus } from './conditions.ts'
-import { printable } from './printable.ts'
+import { printable, printableJson } from './printable.ts'
 
 export interface ConsoleWriterOptions {
   /** One line, without its line break. */
@@ -46,7 +46,7 @@ export function createConsoleWriter(options: ConsoleWriterOptions): ConsoleWrite
 
 class ChangeWriter implements ConsoleWriter {
   readonly #options: ConsoleWriterOptions
-  #told = new Map<string, { readonly text: string; readonly status: ObjectStatus }>()
+  #told: ReadonlySet<ObjectStatus> = new Set()
   #problems = new Map<string, SourceProblem>()
   #notes = new Map<string, SourceProblem>()
   #first = true
@@ -58,20 +58,19 @@ class ChangeWriter implements ConsoleWriter {
   report({ statuses, problems, notes }: ConsoleReport): void {
     this.#reportProblems(problems.filter((problem) => problem.issue === undefined))
     this.#reportNotes(notes)
-    const told = new Map<string, { text: string; status: ObjectStatus }>()
+    const told = new Set(statuses)
+    // Whoever makes statuses hands the same value on where nothing changed, so few of many need a look.
+    const former = new Map<string, ObjectStatus>()
+    for (const status of this.#told) if (!told.has(status)) former.set(objectKey(status.object), status)
     for (const status of statuses) {
+      if (this.#told.has(status)) continue
       const key = objectKey(status.object)
-      const { ready } = status
-      const text = [ready.status, ready.reason, ready.message].join('\n')
-      told.set(key, { text, status })
-      const before = this.#told.get(key)
-      if (before?.text === text) continue
-      if (before === undefined && isWell(status) && this.#first) continue
-      // A word in a message of what is well is no news.
-      if (before !== undefined && isWell(status) && isWell(before.status)) continue
+      const before = former.get(key)
+      former.delete(key)
+      if (before === undefined ? this.#first && isWell(status) : saysTheSame(before, status)) continue
       this.#print(this.#lineOf(status))
     }
-    for (const [key, { status }] of this.#told) if (!told.has(key)) this.#print(this.#goneLine(status))
+    for (const status of former.values()) this.#print(this.#goneLine(status))
     this.#told = told
     this.#first = false
   }
@@ -120,6 +119,12 @@ function isWell(status: ObjectStatus): boolean {
   return status.ready.status === 'True' && status.ready.reason === 'Serving'
 }
 
+// A word in a message of what is well is no news.
+function saysTheSame(a: ObjectStatus, b: ObjectStatus): boolean {
+  if (isWell(a) && isWell(b)) return true
+  return a.ready.status === b.ready.status && a.ready.reason === b.ready.reason && a.ready.message === b.ready.message
+}
+
 function eventOf(status: ObjectStatus): Event {
   if (status.ready.status === 'Unknown') return 'pending'
   if (status.ready.status === 'True') return isWell(status) ? 'serving' : 'warns'
@@ -148,7 +153,7 @@ function fixOf(cause: Issue | undefined, status: ObjectStatus): string {
 }
 
 function jsonLine({ event, position, status, message, path }: Line, now: number): string {
-  return JSON.stringify({
+  const text = JSON.stringify({
     time: new Date(now).toISOString(),
     event: `config.${event}`,
     ...(position === undefined ? {} : { file: position.file, line: position.line, column: position.column }),
@@ -166,6 +171,7 @@ function jsonLine({ event, position, status, message, path }: Line, now: number)
         }),
     message: message ?? status?.ready.message,
   })
+  return printableJson(text)
 }
 
 function problemText(problem: SourceProblem): string {

@@ -7,9 +7,10 @@ import { SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../../model/sn
 import type { ObjectResult } from '../compile/compile-types.ts'
 import type { PodAcknowledgement } from '../publish/publisher.ts'
 import type { SourceProblem } from '../sources/source.ts'
-import { type ConditionInput, objectStatuses, type ObjectStatus } from './conditions.ts'
+import type { ObjectStatus } from './conditions.ts'
 import { createConsoleWriter } from './console-writer.ts'
 import { printable } from './printable.ts'
+import { StatusBook, type StatusInput } from './status-book.ts'
 import { summarise } from './summary.ts'
 
 const ROUTE: ObjectRef = { kind: 'Route', namespace: 'acme-prod', name: 'shop' }
@@ -45,8 +46,13 @@ const SNAPSHOT: Snapshot = {
 }
 const POD: PodAcknowledgement = { pod: 'pod-0', sequence: 1, version: 'v1', endpointsRevision: 'e1', refused: [] }
 
-function statuses(objects: readonly ObjectResult[], issues: readonly Issue[] = [], more: Partial<ConditionInput> = {}) {
-  return objectStatuses({
+function statuses(
+  objects: readonly ObjectResult[],
+  issues: readonly Issue[] = [],
+  more: Partial<StatusInput> = {},
+  book = new StatusBook(),
+) {
+  return book.update({
     partitions: new Map(),
     result: { objects, issues, snapshot: SNAPSHOT },
     sourceIssues: [],
@@ -199,6 +205,26 @@ describe('conditions', () => {
         }
       }),
     )
+  })
+})
+
+describe('the book', () => {
+  test('hands on what says what it said, and gives what a new one gives', () => {
+    const objects = [result(ROUTE), result(TENANT), result(POLICY)]
+    const wrong = [
+      issue(ROUTE, 'HostNotOwned', 'rejects'),
+      issue({ kind: 'Secret', namespace: 'a', name: 's' }, 'Invalid', 'rejects'),
+    ]
+    const book = new StatusBook()
+    const first = statuses(objects, wrong, {}, book)
+    const second = statuses(objects, wrong, {}, book)
+    expect(second).toHaveLength(4)
+    for (const [index, status] of second.entries()) expect(status).toBe(first[index])
+    const mended = statuses(objects, [], {}, book)
+    expect(mended).toEqual(statuses(objects, []))
+    expect(mended[2]).toBe(first[2])
+    const silent = statuses(objects, [], { acknowledgements: [] }, book)
+    expect(silent).toEqual(statuses(objects, [], { acknowledgements: [] }))
   })
 })
 

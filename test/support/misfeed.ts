@@ -8,7 +8,7 @@ import { compile } from '../../controller/compile/compile.ts'
 import type { CompileResult, CompileSettings } from '../../controller/compile/compile-types.ts'
 import { lastGoodFor } from '../../controller/compile/last-good.ts'
 import { createConsoleWriter } from '../../controller/report/console-writer.ts'
-import { holdsAt, objectStatuses } from '../../controller/report/conditions.ts'
+import { holdsAt, StatusBook } from '../../controller/report/status-book.ts'
 import { createFileSource } from '../../controller/sources/file/file-source.ts'
 import { type Issue, MAX_MESSAGE, REASONS } from '../../model/issue.ts'
 import type { ResourceSet } from '../../model/resources.ts'
@@ -78,7 +78,7 @@ export class Feeder {
     const hash = result.snapshot.shards.get('neighbour')?.hash
     if (hash === undefined || (this.#neighbourHash ?? hash) !== hash) throw new Error('the neighbour was touched')
     this.#neighbourHash = hash
-    const statuses = objectStatuses({
+    const statuses = new StatusBook().update({
       partitions: resources.partitions,
       result,
       sourceIssues: problems.flatMap((problem) => problem.issue ?? []),

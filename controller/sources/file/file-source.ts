@@ -160,7 +160,8 @@ class FileSource implements Source {
     this.#lookAtAll = false
     if (everything) {
       await this.#lookAtEverything(touches, first)
-      this.#lastScanMs = performance.now() - started
+      // The first look reads every file; those after it hardly any.
+      if (!first) this.#lastScanMs = performance.now() - started
     } else {
       for (const [absolute, placed] of touches) await this.#lookAt(absolute, placed)
       await this.#lookAtDue()
