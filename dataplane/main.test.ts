@@ -245,7 +245,7 @@ describe('a worker that dies', () => {
     }
     expect(notices.filter(({ type }) => type === 'WorkerDied')).toHaveLength(2)
     // Counters outlive the threads that counted.
-    expect(await dataplane.metricsText()).toMatch(/atrium_http_requests_total\{tenant="globex",code_class="2xx"\} 40\n/)
+    await expect.poll(() => dataplane.metricsText()).toMatch(/atrium_http_requests_total\{tenant="globex",code_class="2xx"\} 40\n/)
   })
 })
 

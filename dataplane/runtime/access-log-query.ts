@@ -34,10 +34,10 @@ function pair(text: string): string {
 }
 
 function looksSecret(name: string): boolean {
-  const plain = decodeTwice(name)
+  const words = decodeTwice(name)
     .toLowerCase()
-    .replace(/[^a-z0-9]/g, '')
-  return SECRET_PART.test(plain) || SECRET_NAME.test(plain)
+    .split(/[^a-z0-9]+/)
+  return SECRET_PART.test(words.join('')) || words.some((word) => SECRET_NAME.test(word))
 }
 
 // Twice, because a backend behind a careless hop may decode twice.
