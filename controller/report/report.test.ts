@@ -360,5 +360,13 @@ describe('the console', () => {
       ),
     )
     expect(lines.join('')).not.toMatch(/[\u0000-\u001f]/)
+    const [line = ''] = rig('json')(
+      statuses(
+        [result(ROUTE, { accepted: false })],
+        [issue(ROUTE, 'Invalid', 'rejects', { message: '\u202e\u0085x' })],
+      ),
+    )
+    expect(line).not.toMatch(/[\u0080-\u009f\u202e]/)
+    expect(JSON.parse(line).message).toBe('\u202e\u0085x')
   })
 })

@@ -217,7 +217,7 @@ describe('files', () => {
       ['a: 1\nb: 2\na: 3', ':3:1 the key "a" stands twice'],
       ['? [x]\n: y', ':1:3 a key must be text'],
       ['a: .inf', ':1:4 a number must be finite'],
-      ['a: !custom x', ':1:4 unresolved tag'],
+      ['a: !custom x', ':1:4 this tag is not known here'],
       ['%YAML 1.2\n---\na: 1', ':1:1 only YAML 1.1'],
       ['a: \u0007', ':1:4 the character U+0007 is not allowed in YAML'],
       ['a: *nowhere', /alias/],
@@ -251,6 +251,37 @@ describe('files', () => {
         more: { x: 1, z: 3 },
         again: { x: 1, z: 2 },
       })
+    })
+
+    test.each([
+      'a: "{marker}\n',
+      "a: '{marker}\n",
+      'a: "\\{marker}"',
+      'a: |{marker}\n  x',
+      'a: !{marker} x',
+      'a: !<{marker} x',
+      'a: *{marker}',
+      'a: &{marker}: x',
+      'a: @{marker}',
+      'a: {marker}: b',
+      '{ a: b } {marker}',
+      '[a] {marker}: x',
+      '"a" "{marker}"',
+      '} {marker}',
+      '%{marker}\n---\n',
+      '%TAG {marker}\n---\n',
+      '%TAG ! {marker} {marker}\n---\na: 1',
+      'a: 1\n{marker}',
+      'a: 1\n {marker}\nb',
+      '- {marker}\nb: c',
+      '---{marker}: x',
+      '... {marker}',
+      'a:\n\t{marker}: x',
+    ])('a broken text %j is told without a piece of it', async (template) => {
+      await writeFile(file('bad.yaml'), template.replaceAll('{marker}', 'hunter2'))
+      const { source } = await start()
+      expect(problems(source.read())).toHaveLength(1)
+      expect(problems(source.read())[0]).not.toContain('hunter2')
     })
 
     test('the same object twice: the first by path holds, the other is told with both places', async () => {
@@ -417,7 +448,7 @@ describe('files', () => {
       const before = watching.source.read()
       await writeFile(file('r.yaml'), `${yamlRoute('one', 'one.test')}  oops: "\n---\n${yamlRoute('two', 'two.test')}`)
       const broken = await watching.until((state) => state.problems.length > 0)
-      expect(problems(broken)[0]).toMatch(/^\/r\.yaml:\d+:\d+ missing closing/)
+      expect(problems(broken)[0]).toMatch(/^\/r\.yaml:\d+:\d+ a closing double quotation mark is missing/)
       expect(broken.resources).toBe(before.resources)
       await writeFile(file('r.yaml'), `${yamlRoute('one', 'mended.test')}---\n${yamlRoute('two', 'two.test')}`)
       const mended = await watching.until((state) => state.problems.length === 0)
@@ -488,6 +519,22 @@ describe('files', () => {
       await writeFile(file('r.yaml'), yamlRoute('one', 'newer.test'))
       await watching.until((state) => host(state, 'one') === 'newer.test')
       folder = parent
+    })
+
+    test('a link to the folder that is turned to another', async () => {
+      for (const name of ['v1', 'v2']) {
+        await mkdir(file(name))
+        await writeFile(file(name, 'r.yaml'), yamlRoute('one', `${name}.test`))
+      }
+      await symlink('v1', file('current'))
+      const watching = await start({ folders: [file('current')], rescanEvery: 60_000 })
+      expect(host(watching.source.read(), 'one')).toBe('v1.test')
+      await symlink('v2', file('next'))
+      await rename(file('next'), file('current'))
+      await watching.until((state) => host(state, 'one') === 'v2.test')
+      await writeFile(file('v2', 'r.yaml'), yamlRoute('one', 'edited.test'))
+      const state = await watching.until((now) => host(now, 'one') === 'edited.test')
+      expect(problems(state)).toEqual([])
     })
 
     test('the safety net finds what no event told', async () => {

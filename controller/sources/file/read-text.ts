@@ -4,7 +4,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync }
 import { codeOf, type Identity, identityOf, specialName } from './walk-folder.ts'
 
 /** The largest file that is read, in bytes. */
-export const MAX_FILE_BYTES = 4 * 1024 * 1024
+const MAX_FILE_BYTES = 4 * 1024 * 1024
 
 /** The text with the identity it was read under, or why there is none. `gone`: nothing stands there any more. */
 export type TextResult =

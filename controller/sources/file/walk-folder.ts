@@ -39,7 +39,7 @@ const READ = /\.(ya?ml|json)$/i
 const MAX_FOLDER_DEPTH = 64
 
 /** Whether a file of this name is read. Names that begin with a dot belong to editors, git and mounts. */
-export function isReadName(name: string): boolean {
+function isReadName(name: string): boolean {
   return READ.test(name) && !name.startsWith('.')
 }
 

@@ -85,7 +85,8 @@ class Conversion {
     const at = this.#at
     if (++this.#aliases > MAX_ALIASES) throw new PlainError(at, `more than ${MAX_ALIASES} aliases; write the text out`)
     const target = this.#anchors.get(alias.source)
-    if (target === undefined) throw new PlainError(at, `the alias *${alias.source} has no anchor before it`)
+    if (target === undefined)
+      throw new PlainError(at, 'the alias has no anchor before it (text that begins with * must be in quotes)')
     this.#insideAlias++
     const result = use(target)
     this.#insideAlias--

@@ -17,6 +17,7 @@ import {
 } from 'yaml'
 import type { FieldPath } from '../../../model/issue.ts'
 import { type TextProblem, toPlain } from './yaml-plain.ts'
+import { yamlWords } from './yaml-words.ts'
 
 /** One document of a file. */
 export interface YamlDocument {
@@ -32,7 +33,7 @@ export interface YamlDocument {
 }
 
 /** Levels of nesting in a document (threats.md G-6: 32 for configuration). */
-export const MAX_DEPTH = 32
+const MAX_DEPTH = 32
 
 // What the Go reader behind kubectl does not know: sexagesimal numbers, times, sets and binary stay text.
 const UNKNOWN_TO_KUBECTL: ReadonlySet<string> = new Set(['TIME', 'timestamp', 'binary', 'omap', 'pairs', 'set'])
@@ -132,7 +133,7 @@ class Reader {
     const fault = document.errors[0] ?? document.warnings[0]
     const problem =
       this.#directive ??
-      (fault === undefined ? undefined : { offset: fault.pos[0], message: plainWords(fault.message) })
+      (fault === undefined ? undefined : { offset: fault.pos[0], message: yamlWords(fault.code, fault.message) })
     this.#directive = undefined
     if (problem !== undefined) return { value: undefined, problem, start, end, offsetOf }
     const plain = toPlain(document, MAX_DEPTH)
@@ -150,12 +151,6 @@ class Reader {
 
 function broken(text: string, problem: TextProblem): YamlDocument {
   return { value: undefined, problem, start: 0, end: text.length, offsetOf: () => problem.offset }
-}
-
-/** The library's sentence without its capital and its quotation marks in odd places. */
-function plainWords(message: string): string {
-  const line = message.split('\n', 1)[0] ?? message
-  return line.charAt(0).toLowerCase() + line.slice(1)
 }
 
 /** Where a field stands: its key in a map, its item in a list; the nearest parent where it is missing. */
