@@ -34,21 +34,24 @@ const PORTS_TRIED = 40
 const MOST_WORKERS = 4
 const DRAIN_MS = 500
 
-/** Starts it on these folders. Fails with a usage failure where a port that was asked for is taken. */
+/** Starts it on these folders, which are complete once `written` resolves. Fails with a usage failure where a port that was asked for is taken. */
 export async function createDemoGateway(
   folders: readonly string[],
+  written: Promise<void>,
   flags: DemoGatewayFlags,
   terminal: Terminal,
 ): Promise<DemoGateway> {
   const { certificate, key } = selfSigned(HOSTS, Date.now())
-  const port = flags.port ?? (await freePort(8080, terminal))
-  const tlsPort = flags.tlsPort === undefined ? await freePort(8443, terminal) : flags.tlsPort
-  const adminPort = flags.adminPort === undefined ? await freePort(9901, terminal) : flags.adminPort
+  const notes: string[] = []
+  const port = flags.port ?? (await freePort(8080, notes))
+  const tlsPort = flags.tlsPort === undefined ? await freePort(8443, notes) : flags.tlsPort
+  const adminPort = flags.adminPort === undefined ? await freePort(9901, notes) : flags.adminPort
   const workers = flags.workers ?? Math.max(1, Math.min(MOST_WORKERS, Math.floor(availableParallelism() / 2)))
   let cycle: LoopState | undefined
   const standalone = await startStandalone(
     {
       folders,
+      written,
       port,
       tlsPort,
       adminPort,
@@ -66,19 +69,21 @@ export async function createDemoGateway(
       warn: (message) => terminal.detail(message),
     },
   )
-  return new RunningDemoGateway(standalone, () => cycle, workers)
+  return new RunningDemoGateway(standalone, () => cycle, workers, notes)
 }
 
 class RunningDemoGateway implements DemoGateway {
   readonly #standalone: Standalone
   readonly #cycle: () => LoopState | undefined
+  readonly notes: readonly string[]
   workers: DemoGateway['workers']
   #judged: { readonly cycles: number; readonly findings: readonly Finding[] } | undefined
 
-  constructor(standalone: Standalone, cycle: () => LoopState | undefined, workers: number) {
+  constructor(standalone: Standalone, cycle: () => LoopState | undefined, workers: number, notes: readonly string[]) {
     this.#standalone = standalone
     this.#cycle = cycle
     this.workers = { ready: workers, all: workers }
+    this.notes = notes
   }
 
   get ports(): DemoGateway['ports'] {
@@ -147,11 +152,11 @@ class RunningDemoGateway implements DemoGateway {
 }
 
 /** The port, or the next one that nobody uses. */
-async function freePort(wanted: number, terminal: Terminal): Promise<number> {
+async function freePort(wanted: number, notes: string[]): Promise<number> {
   for (let port = wanted; port < wanted + PORTS_TRIED; port += 1) {
     try {
       await claimPort('::', port)
-      if (port !== wanted) terminal.note(`${wanted} is in use by another process. Atrium took ${port} instead.`)
+      if (port !== wanted) notes.push(`${wanted} is in use by another process. Atrium took ${port} instead.`)
       return port
     } catch (error) {
       if (!(error instanceof PortTaken)) throw error

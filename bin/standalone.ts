@@ -18,6 +18,8 @@ import { sha256 } from './load.ts'
 /** What to serve, and how. */
 export interface StandaloneSettings {
   readonly folders: readonly string[]
+  /** The folders are read when this resolves; meanwhile the workers start. */
+  readonly written?: Promise<void>
   readonly port: number
   readonly tlsPort: number | null
   readonly adminPort: number | null
@@ -70,6 +72,7 @@ export async function startStandalone(
     throw error
   })
   try {
+    await settings.written
     const controller = await startController({
       source,
       publisher: createInProcessPublisher(

@@ -7,6 +7,8 @@ import type { TenantFacts } from './figures.ts'
 export interface DemoGateway {
   readonly ports: { readonly http: number; readonly https: number | null; readonly admin: number | null }
   readonly workers: { readonly ready: number; readonly all: number }
+  /** What the person should know about the start: a port that was taken. */
+  readonly notes: readonly string[]
   /** The text of /metrics. */
   metricsText(): Promise<string>
   /** Milliseconds from the last edit to its being live; undefined before the first. */

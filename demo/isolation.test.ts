@@ -53,6 +53,6 @@ describe('isolation', () => {
     const isolation = judgeOne(seen(1, LEAST_SAMPLES - 1), seen(9, 5000))
     expect(isolation.verdict).toBe('undecided')
     expect(isolation.worst).toBeUndefined()
-    expect(isolationText(isolation)).toContain('no ratio yet, 999 of 1000 samples')
+    expect(isolationText(isolation)).toContain('no ratio yet: 999 samples without the noise, 5000 with it')
   })
 })

@@ -65,11 +65,9 @@ export function isolationText(isolation: Isolation): string {
   const { worst, errors, verdict } = isolation
   const mishaps = `${errors} victim ${errors === 1 ? 'error' : 'errors'}`
   if (worst?.ratio === undefined || worst.aloneP99 === undefined || worst.noisyP99 === undefined) {
-    const samples = Math.max(
-      0,
-      ...isolation.victims.map((victim) => Math.min(victim.samples.alone, victim.samples.noisy)),
-    )
-    return `${mishaps}; no ratio yet, ${samples} of ${LEAST_SAMPLES} samples`
+    const most = isolation.victims.toSorted((a, b) => b.samples.noisy - a.samples.noisy)[0]?.samples
+    const { alone = 0, noisy = 0 } = most ?? {}
+    return `${mishaps}; no ratio yet: ${alone} samples without the noise, ${noisy} with it, ${LEAST_SAMPLES} of each are needed`
   }
   const figures = `${worst.aloneP99.toFixed(1)} -> ${worst.noisyP99.toFixed(1)} ms`
   const bar = verdict === 'broken' ? `   over the bar of ${MOST_RATIO}x or +${MOST_SLOWER_MS} ms, or errors` : ''

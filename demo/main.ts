@@ -14,8 +14,8 @@ import { DemoWorld } from './world.ts'
 /** What the person asked for. */
 export interface DemoOptions {
   readonly version: string
-  /** Starts the gateway on these folders; ports are settled by the caller. */
-  readonly startGateway: (folders: readonly string[]) => Promise<DemoGateway>
+  /** Starts the gateway on these folders, complete once `written` resolves; ports are settled by the caller. */
+  readonly startGateway: (folders: readonly string[], written: Promise<void>) => Promise<DemoGateway>
   /** Stop after this many milliseconds. */
   readonly forMs: number | undefined
   /** Flood half of the time, and let the isolation line decide about the exit code. */
@@ -32,9 +32,8 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
   const world = await DemoWorld.create()
   let gateway: DemoGateway | undefined
   try {
-    const running = await Promise.all(BACKENDS.map((plan) => backends.start(plan)))
-    await world.writeEndpoints(running)
-    gateway = await options.startGateway([FOLDER, world.folder])
+    const written = Promise.all(BACKENDS.map((plan) => backends.start(plan))).then((all) => world.writeEndpoints(all))
+    gateway = await options.startGateway([FOLDER, world.folder], written)
     const folder = shortest(FOLDER)
     const run: DemoRun = {
       version: options.version,

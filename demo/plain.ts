@@ -2,7 +2,7 @@
 // the isolation line.
 import { EXIT_CODES } from '../bin/exit.ts'
 import type { Terminal } from '../bin/terminal.ts'
-import { createEnding } from './endings.ts'
+import { createEnding, scheduleNoise } from './endings.ts'
 import { eventLine, resultLine, statusLine } from './json-lines.ts'
 import type { DemoRun } from './run.ts'
 import { bannerLines } from './screen.ts'
@@ -27,11 +27,10 @@ export async function runPlain(run: DemoRun, terminal: Terminal): Promise<number
     () => terminal.print(statusLine(new Date(), session.rows, session.isolation())),
     STATUS_EVERY_MS,
   )
-  // Half of the time to know what is usual, half of it for the noise.
-  const noise = run.noisy ? setTimeout(() => session.toggleNoise(), (run.forMs ?? 60_000) / 2) : undefined
+  const stopNoise = run.noisy ? scheduleNoise(run.forMs ?? 0, () => session.toggleNoise()) : () => undefined
   const code = await ending.ended
   clearInterval(status)
-  clearTimeout(noise)
+  stopNoise()
   const isolation = session.isolation()
   session.stop()
   terminal.print(resultLine(new Date(), isolation, session.noisySeconds))

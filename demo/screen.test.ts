@@ -27,6 +27,7 @@ const picture: Picture = {
   remarks: new Map([['acme', 'p99 1.05x']]),
   snapshot: '7c41e9',
   workers: '1 of 1 workers',
+  changeMs: 4,
   isolation: 'worst victim p99 1.05x of before (acme, 3.9 -> 4.1 ms), 0 victim errors, over 20 s',
   events: [
     ['14:02:07  ', 'initech sends 500 req/s; its limit is 50 req/s (n again: stop)'],

@@ -1,7 +1,7 @@
 // The demo's picture as lines of text. Pure: the same state and size give the same lines; drawing is draw.ts's work.
 import { duration, plural, share } from '../bin/output/units.ts'
 import { type Column, tableLines } from '../bin/output/table.ts'
-import { cut, pad, wrap, wrapBehind } from '../bin/output/width.ts'
+import { cut, pad, wrapBehind } from '../bin/output/width.ts'
 import type { Paint } from '../bin/terminal.ts'
 import { stateWord, type TenantRow } from './figures.ts'
 
@@ -23,6 +23,8 @@ export interface Picture {
   readonly remarks: ReadonlyMap<string, string>
   readonly snapshot: string
   readonly workers: string
+  /** Milliseconds. */
+  readonly changeMs: number | undefined
   readonly isolation: string
   /** Newest last: what stands before it, and the text. */
   readonly events: readonly (readonly [label: string, text: string])[]
@@ -39,9 +41,12 @@ export function pictureLines(
   paint: (style: Paint, text: string) => string,
 ): string[] {
   const width = Math.min(size.columns, WIDEST) - 2
-  const head = bannerLines(picture, width, paint)
-  const foot = ['', paint('dim', cut(KEYS, width))]
-  const body = bodyLines(picture, width, size.rows - head.length - foot.length - 2, paint)
+  // What one reads takes the whole screen.
+  const page = picture.page
+  const whole = page === 'help' || (typeof page === 'object' && 'answer' in page)
+  const head = whole ? [] : bannerLines(picture, width, paint)
+  const foot = ['', paint('dim', whole ? 'any key goes back' : cut(KEYS, width))]
+  const body = bodyLines(picture, width, size.rows - head.length - foot.length - 3, paint)
   const lines = ['', ...head, '', ...body, ...foot].map((line) => (line === '' ? '' : `  ${line}`))
   return lines.slice(0, Math.max(1, size.rows - 1))
 }
@@ -71,16 +76,18 @@ function bodyLines(
   room: number,
   paint: (style: Paint, text: string) => string,
 ): string[] {
-  if (picture.page === 'help') return HELP.flatMap((text) => (text === '' ? [''] : wrap(text, width)))
+  if (picture.page === 'help') return HELP.flatMap(([label, text]) => wrapBehind(label, text, width)).slice(0, room)
+  if (typeof picture.page === 'object' && 'answer' in picture.page) {
+    return picture.page.answer.map((line) => cut(line, width)).slice(0, room)
+  }
   const table = tableOf(picture, width, paint)
   const total = picture.rows.reduce((sum, row) => sum + row.requestsPerSecond, 0)
-  const status = `snapshot ${picture.snapshot} on ${picture.workers} · ${total.toFixed(1)} req/s`
+  const change = picture.changeMs === undefined ? '' : ` · last change took ${duration(picture.changeMs)}`
+  const status = `snapshot ${picture.snapshot} on ${picture.workers}${change} · ${total.toFixed(1)} req/s`
   const lines = [...table, '', cut(status, width)]
   if (picture.isolation !== '') lines.push('', ...wrapBehind('Isolation   ', picture.isolation, width))
-  if (typeof picture.page === 'object') {
-    const page = picture.page
-    if ('prompt' in page) return [...lines, '', `explain ${page.prompt}▏`, paint('dim', 'Enter asks, Escape goes back')]
-    return [...page.answer.map((line) => cut(line, width)).slice(0, room - 1), paint('dim', 'any key goes back')]
+  if (picture.page !== 'table') {
+    return [...lines, '', `explain ${picture.page.prompt}▏`, paint('dim', 'Enter asks, Escape goes back')]
   }
   const space = Math.max(0, room - lines.length - 1)
   const events = picture.events.flatMap(([label, text]) => wrapBehind(label, text, width))
@@ -126,14 +133,12 @@ function latency(milliseconds: number | undefined): string {
   return milliseconds === undefined ? '-' : duration(milliseconds)
 }
 
-const HELP = [
-  'n   initech sends ten times its limit of 50 requests a second; again: stop. Watch the P99 of the others.',
-  "b   kills one of acme's two API backends; again: brings it back. Watch the errors of acme.",
-  'x   writes a Route of initech that claims a host of acme; again: removes it. Watch who notices.',
-  'e   asks where a request would go, and why.',
-  'q   quits and ends everything that the demo started.',
-  '',
-  'Every key says which command does the same without the demo. The YAML is yours to edit: examples/demo.',
-  '',
-  'P50 and P99 are what the demo’s clients saw, over 10 s; the rest is what the gateway counts (/metrics).',
+const HELP: readonly (readonly [label: string, text: string])[] = [
+  ['n   ', 'initech sends ten times its limit of 50 requests a second; again: stop. Watch the P99 of the others.'],
+  ['b   ', "kills one of acme's two API backends; again: brings it back. Watch the errors of acme."],
+  ['x   ', 'writes a Route of initech that claims a host of acme; again: removes it. Watch who notices.'],
+  ['e   ', 'asks where a request would go, and why.'],
+  ['q   ', 'quits and ends everything that the demo started.'],
+  ['    ', 'Every key says which command does the same without the demo. examples/demo is yours to edit.'],
+  ['    ', 'P50 and P99 are what the demo’s clients saw over 10 s; the rest is what the gateway counts (/metrics).'],
 ]

@@ -40,6 +40,7 @@ interface Reading {
 const WARMING_REPORTS = 3
 const SPOILT_REPORTS = 3
 const VICTIM_OF_DEATH = 'acme'
+const EJECTED = 'ejected'
 
 /** One run of the demo. */
 export class DemoSession {
@@ -61,6 +62,7 @@ export class DemoSession {
   start(): void {
     const port = this.#options.gateway.ports.http
     this.#told = new Set(this.#options.gateway.findings().map(findingKey))
+    for (const note of this.#options.gateway.notes) this.#tell('config', note)
     this.#traffic = startTraffic({ port, plans: TRAFFIC }, (report) => {
       this.#reports += 1
       this.#record.add(this.#phase(), report)
@@ -215,11 +217,11 @@ export class DemoSession {
       tenant: VICTIM_OF_DEATH,
       state: 'ejected',
     })
-    if (this.#killed === undefined || ejected === 0 || this.#told.has('ejected')) {
-      if (this.#killed === undefined) this.#told.delete('ejected')
+    if (this.#killed === undefined || ejected === 0 || this.#told.has(EJECTED)) {
+      if (this.#killed === undefined) this.#told.delete(EJECTED)
       return
     }
-    this.#told.add('ejected')
+    this.#told.add(EJECTED)
     const seconds = ((performance.now() - this.#killed.at) / 1000).toFixed(1)
     const failures = this.#upstreamErrors() - this.#killed.failures
     this.#tell(
@@ -232,11 +234,17 @@ export class DemoSession {
   #tellFindings(): void {
     const now = this.#options.gateway.findings()
     for (const finding of now) {
-      if (this.#told.has(findingKey(finding))) continue
-      this.#told.add(findingKey(finding))
+      const key = findingKey(finding)
+      // That a Tenant has rejected Routes only repeats what the Routes say.
+      if (this.#told.has(key) || finding.issue?.reason === 'SomeRoutesRejected') continue
+      this.#told.add(key)
       const reason = finding.issue === undefined ? '' : `${finding.issue.reason}: `
-      this.#tell('config', `${finding.position}  ${reason}${finding.message} Still serving the last good version.`)
+      const after = finding.severity === 'rejects' ? ' Still serving the last good version.' : ''
+      this.#tell('config', `${finding.position}  ${reason}${finding.message}${after}`)
     }
+    // A mistake that was mended is news again when it comes back.
+    const present = new Set(now.map(findingKey))
+    for (const key of this.#told) if (key !== EJECTED && !present.has(key)) this.#told.delete(key)
   }
 
   #upstreamErrors(): number {

@@ -2,7 +2,7 @@
 import { EXIT_CODES } from '../bin/exit.ts'
 import type { Terminal } from '../bin/terminal.ts'
 import { Canvas } from './draw.ts'
-import { createEnding } from './endings.ts'
+import { createEnding, scheduleNoise } from './endings.ts'
 import { isolationText } from './isolation.ts'
 import { onKeys } from './keyboard.ts'
 import { SAMPLE_HOST, SAMPLE_PATH } from './plan.ts'
@@ -17,9 +17,9 @@ export async function runScreen(run: DemoRun, terminal: Terminal): Promise<numbe
   const ending = createEnding(run.forMs)
   const face = new Face(run, terminal, ending.stop)
   face.open()
-  const noise = run.noisy ? setTimeout(() => face.key('n'), (run.forMs ?? 60_000) / 2) : undefined
+  const stopNoise = run.noisy ? scheduleNoise(run.forMs ?? 0, () => face.key('n')) : () => undefined
   const code = await ending.ended
-  clearTimeout(noise)
+  stopNoise()
   return face.close(code, run.noisy)
 }
 
@@ -137,6 +137,7 @@ class Face {
       rows: this.#session.rows,
       remarks,
       snapshot: gateway.version().slice(0, 6),
+      changeMs: gateway.changeMs(),
       workers: `${gateway.workers.ready} of ${gateway.workers.all} workers`,
       isolation: isolation === undefined ? '' : `${isolationText(isolation)}, over ${this.#session.noisySeconds} s`,
       events: this.#events,

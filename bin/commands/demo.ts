@@ -34,7 +34,7 @@ export function addDemo(program: Command): void {
       ),
     )
     .addOption(flag('--for <duration>', 'stop after this long').argParser(durationValue))
-    .addOption(flag('--noisy', 'flood in the second half of --for, and exit by the isolation line'))
+    .addOption(flag('--noisy', 'flood for a third of --for, and exit by the isolation line'))
     .addOption(flag('--no-tui', 'JSON lines even on a terminal'))
   addCommonFlags(command)
   onRun<DemoFlags>(command, runDemoVerb)
@@ -49,7 +49,7 @@ async function runDemoVerb(flags: DemoFlags, terminal: Terminal): Promise<number
   return await runDemo(
     {
       version: atriumVersion(),
-      startGateway: (folders) => createDemoGateway(folders, flags, terminal),
+      startGateway: (folders, written) => createDemoGateway(folders, written, flags, terminal),
       forMs: flags.for,
       noisy: flags.noisy === true,
       screen: flags.tui && terminal.interactive && process.stdin.isTTY,
