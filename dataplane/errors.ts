@@ -56,8 +56,3 @@ export function problem(answer: GatewayAnswer, requestId: string): Problem {
   if (status === 405) fields.push('allow', ALLOWED)
   return { status, fields, body: ENCODER.encode(`${bodyStart}${requestId}"}\n`) }
 }
-
-/** Status of a code. */
-export function statusOf(code: GatewayErrorCode): number {
-  return PREPARED.get(code)?.status ?? 500
-}

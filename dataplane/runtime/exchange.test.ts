@@ -55,6 +55,15 @@ describe('retry', () => {
     expect([first.scripts.length, second.scripts.length]).toEqual([1, 0])
   })
 
+  it('never sends one without a body twice either', async () => {
+    for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'PROPFIND']) {
+      const { handler, first, second } = setUp({}, 2)
+      first.onAttempt = (script) => script.fail()
+      expect((await serve(handler, { method, url: 'http://app.test/' })).status).toBe(502)
+      expect([method, first.scripts.length, second.scripts.length]).toEqual([method, 1, 0])
+    }
+  })
+
   it('repeats a safe request once after a lost connection, on the only endpoint too', async () => {
     const { handler, first } = setUp()
     first.onAttempt = (script) => script.fail()

@@ -6,9 +6,9 @@ import { canonicalTarget, MAX_TARGET_LENGTH } from '../../model/target.ts'
 import { validFieldName, validFieldValue } from './field-list.ts'
 
 /** Fields of one head. Cookie crumbs are counted one by one. */
-export const MAX_FIELDS = 100
+const MAX_FIELDS = 100
 /** Bytes of all field lines with their `: ` and CRLF. */
-export const MAX_FIELD_BYTES = 32_768
+const MAX_FIELD_BYTES = 32_768
 
 /** A head as a parser split it. Text is latin1. */
 export interface RawHead {

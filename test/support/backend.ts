@@ -1,6 +1,6 @@
 // Real backends for tests over real sockets: what they saw is remembered, what they answer is a function.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import net, { type Socket } from 'node:net'
+import net from 'node:net'
 
 /** A request as the backend got it. */
 export interface Seen {
@@ -34,27 +34,6 @@ export async function startBackend(
   server.on('checkContinue', take)
   await new Promise<void>((resolve) => server.listen(0, address, resolve))
   return { port: portOf(server.address()), seen, close: () => closeServer(server, () => server.closeAllConnections()) }
-}
-
-/** A plain TCP server. */
-export async function startSocketBackend(
-  connected: (socket: Socket) => void,
-): Promise<{ port: number; close(): Promise<void> }> {
-  const sockets = new Set<Socket>()
-  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    socket.on('error', () => {})
-    connected(socket)
-  })
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return {
-    port: portOf(server.address()),
-    close: () =>
-      closeServer(server, () => {
-        for (const socket of sockets) socket.destroy()
-      }),
-  }
 }
 
 /** A port of 127.0.0.1 that nobody listens on. */

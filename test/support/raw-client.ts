@@ -207,7 +207,7 @@ export class RawClient {
 }
 
 /** RFC 9112 section 6.3, from the client's side. Throws on two lengths. */
-export function framingOf(method: string, status: number, fields: Flat): Framing {
+function framingOf(method: string, status: number, fields: Flat): Framing {
   const of = (wanted: string) => {
     const values: string[] = []
     for (let at = 0; at < fields.length; at += 2)

@@ -54,7 +54,7 @@ it('dials each address on its own port, and lives with a family that is dead', a
       // An address of the loopback that nobody listens on stands for the family that cannot be reached.
       slice('e', 's', '::1', { name: 'web', port: 9 }),
       slice('n', 'plain', '127.0.0.1', { name: '', port: nameless.port }),
-      route('r1', ['pt.test'], [rule('/', 's', 80), rule('/nameless', 'plain', 80)]),
+      route('r1', ['pt.test'], [rule('/', 's', 80), rule('/n', 's', 'web'), rule('/nameless', 'plain', 80)]),
     ),
     { allowEndpoints: ['127.0.0.0/8', '::1/128'] },
   )
@@ -66,5 +66,8 @@ it('dials each address on its own port, and lives with a family that is dead', a
   for (let at = 0; at < 12; at += 1) expect((await ask(gateway.port, 'pt.test', '/')).status).toBe(200)
   expect(a.seen.length + b.seen.length).toBe(12)
   for (const { seen } of [a, b]) expect(seen.length).toBeGreaterThanOrEqual(4)
+  // By the name of the port it is the same pool.
+  for (let at = 0; at < 6; at += 1) expect(['a', 'b']).toContain((await ask(gateway.port, 'pt.test', '/n')).text)
+  expect(a.seen.length + b.seen.length).toBe(18)
   expect((await ask(gateway.port, 'pt.test', '/nameless')).text).toBe('nameless')
 })
