@@ -11,6 +11,7 @@ import { Hidden } from '../model/hidden.ts'
 import { usageFailure } from './exit.ts'
 import { createOfflineExplain } from './explain/offline.ts'
 import { findingsOf } from './findings.ts'
+import type { PortOrOff } from './options.ts'
 import type { Finding } from './output/issues.ts'
 import { type Standalone, startStandalone } from './standalone.ts'
 import type { Terminal } from './terminal.ts'
@@ -18,8 +19,8 @@ import type { Terminal } from './terminal.ts'
 /** What the person asked for; the rest is chosen. */
 export interface DemoGatewayFlags {
   readonly port?: number
-  readonly tlsPort?: number | null
-  readonly adminPort?: number | null
+  readonly tlsPort?: PortOrOff
+  readonly adminPort?: PortOrOff
   readonly workers?: number
 }
 
@@ -44,8 +45,8 @@ export async function createDemoGateway(
   const { certificate, key } = selfSigned(HOSTS, Date.now())
   const notes: string[] = []
   const port = flags.port ?? (await freePort(8080, notes))
-  const tlsPort = flags.tlsPort === undefined ? await freePort(8443, notes) : flags.tlsPort
-  const adminPort = flags.adminPort === undefined ? await freePort(9901, notes) : flags.adminPort
+  const tlsPort = flags.tlsPort ?? (await freePort(8443, notes))
+  const adminPort = flags.adminPort ?? (await freePort(9901, notes))
   const workers = flags.workers ?? Math.max(1, Math.min(MOST_WORKERS, Math.floor(availableParallelism() / 2)))
   let cycle: LoopState | undefined
   const standalone = await startStandalone(

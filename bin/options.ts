@@ -81,9 +81,12 @@ export function port(text: string): number {
   return value
 }
 
+/** A port that may be left closed. Not null: commander takes that for a missing value. */
+export type PortOrOff = number | 'off'
+
 /** A TCP port, or `off`. */
-export function portOrOff(text: string): number | null {
-  return text === 'off' ? null : port(text)
+export function portOrOff(text: string): PortOrOff {
+  return text === 'off' ? 'off' : port(text)
 }
 
 /** A whole number within bounds. */

@@ -2,6 +2,7 @@
 // a signal comes. bin/commands/standalone.ts calls it.
 import { availableParallelism } from 'node:os'
 import { EXIT_CODES } from './exit.ts'
+import type { PortOrOff } from './options.ts'
 import { plural } from './output/units.ts'
 import { readCertificate, type Standalone, startStandalone } from './standalone.ts'
 import type { Terminal } from './terminal.ts'
@@ -11,8 +12,8 @@ import { atriumVersion } from './commands/version.ts'
 export interface ServeFlags {
   readonly config: readonly string[]
   readonly port: number
-  readonly tlsPort: number | null
-  readonly adminPort: number | null
+  readonly tlsPort: PortOrOff
+  readonly adminPort: PortOrOff
   readonly workers?: number
   readonly allowEndpoints?: readonly string[]
   readonly trustForwarded?: readonly string[]
@@ -25,6 +26,8 @@ export interface ServeFlags {
 
 /** Serves until a signal comes; the exit code. */
 export async function serve(flags: ServeFlags, terminal: Terminal): Promise<number> {
+  // First of all: a signal that comes while it starts ends it in order too.
+  const signal = firstSignal()
   const standalone = await startStandalone(
     {
       folders: flags.config,
@@ -49,7 +52,7 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<numb
   )
   process.on('SIGHUP', () => standalone.dataplane.reopenLog())
   for (const line of startLines(standalone, flags)) terminal.note(line)
-  const code = await firstSignal()
+  const code = await signal
   terminal.note(`stopping: running requests may take ${flags.drain / 1000} s; the same signal again ends them`)
   await standalone.stop(flags.drain)
   return code

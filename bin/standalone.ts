@@ -2,7 +2,7 @@
 // `atrium standalone` and the demo start one; everything they hand in is decided by their flags.
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
-import { type LoopState } from '../controller/loop.ts'
+import type { LoopState } from '../controller/loop.ts'
 import { type Controller, startController } from '../controller/main.ts'
 import { createInProcessPublisher } from '../controller/publish/in-process.ts'
 import { createFileSource } from '../controller/sources/file/file-source.ts'
@@ -14,6 +14,7 @@ import type { CertificateMaterial } from '../dataplane/tls/host-identity.ts'
 import { POLICIES } from '../policies/index.ts'
 import { usageFailure } from './exit.ts'
 import { sha256 } from './load.ts'
+import type { PortOrOff } from './options.ts'
 
 /** What to serve, and how. */
 export interface StandaloneSettings {
@@ -21,8 +22,8 @@ export interface StandaloneSettings {
   /** The folders are read when this resolves; meanwhile the workers start. */
   readonly written?: Promise<void>
   readonly port: number
-  readonly tlsPort: number | null
-  readonly adminPort: number | null
+  readonly tlsPort: PortOrOff
+  readonly adminPort: PortOrOff
   readonly workers: number
   readonly allowEndpoints: readonly string[]
   readonly trustForwarded: readonly string[]
@@ -60,8 +61,8 @@ export async function startStandalone(
     workers: settings.workers,
     host: everyAddress(),
     port: settings.port,
-    tlsPort: settings.tlsPort,
-    adminPort: settings.adminPort,
+    tlsPort: orNull(settings.tlsPort),
+    adminPort: orNull(settings.adminPort),
     accessLog: settings.accessLog,
     trustForwarded: settings.trustForwarded,
     ...(settings.defaultCertificate === undefined ? {} : { defaultCertificate: settings.defaultCertificate }),
@@ -137,13 +138,17 @@ function everyAddress(): string {
 
 /** Where Atrium itself listens: no tenant's backend may be there, whatever range the operator allows. */
 function ownAddresses({ port, tlsPort, adminPort }: StandaloneSettings): readonly string[] {
-  const open = [port, tlsPort].filter((each): each is number => each !== null && each !== 0)
+  const open = [port, tlsPort].filter((each) => each !== 'off' && each !== 0)
   const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
   const bracketed = addresses.map(({ address, family }) => (family === 'IPv6' ? `[${address}]` : address))
   return [
     ...open.flatMap((each) => ['0.0.0.0', '[::]', ...bracketed].map((address) => `${address}:${each}`)),
-    ...(adminPort === null || adminPort === 0 ? [] : [`127.0.0.1:${adminPort}`]),
+    ...(adminPort === 'off' || adminPort === 0 ? [] : [`127.0.0.1:${adminPort}`]),
   ]
+}
+
+function orNull(port: PortOrOff): number | null {
+  return port === 'off' ? null : port
 }
 
 function flagOf(port: number, settings: StandaloneSettings): string {

@@ -5,13 +5,15 @@ import { EXIT_CODES } from '../bin/exit.ts'
 export interface Ending {
   readonly ended: Promise<number>
   stop(code: number): void
+  /** From now on, at most so many milliseconds; undefined: no end. */
+  startClock(forMs: number | undefined): void
 }
 
-/** Listens for Ctrl-C and SIGTERM, and for the end of `forMs`. A second signal ends the process at once. */
-export function createEnding(forMs: number | undefined): Ending {
+/** Listens for Ctrl-C and SIGTERM. A second signal ends the process at once. */
+export function createEnding(): Ending {
   const { promise, resolve } = Promise.withResolvers<number>()
-  const timer = forMs === undefined ? undefined : setTimeout(() => resolve(EXIT_CODES.done), forMs)
-  const end = (code: number) => {
+  let timer: NodeJS.Timeout | undefined
+  const stop = (code: number) => {
     clearTimeout(timer)
     resolve(code)
   }
@@ -22,10 +24,16 @@ export function createEnding(forMs: number | undefined): Ending {
   ] as const) {
     process.once(signal, () => {
       process.once(signal, () => process.exit(code))
-      end(code)
+      stop(code)
     })
   }
-  return { ended: promise, stop: end }
+  return {
+    ended: promise,
+    stop,
+    startClock(forMs) {
+      if (forMs !== undefined) timer = setTimeout(() => resolve(EXIT_CODES.done), forMs)
+    },
+  }
 }
 
 /**

@@ -4,6 +4,7 @@ import { join, relative } from 'node:path'
 import { CommandFailure, EXIT_CODES } from '../bin/exit.ts'
 import type { Terminal } from '../bin/terminal.ts'
 import { Backends } from './backends.ts'
+import { createEnding } from './endings.ts'
 import type { DemoGateway } from './gateway.ts'
 import { BACKENDS } from './plan.ts'
 import { runPlain } from './plain.ts'
@@ -28,6 +29,8 @@ const FOLDER = join(import.meta.dirname, '..', 'examples', 'demo')
 
 /** Runs the demo until `forMs` has passed or somebody ends it. */
 export async function runDemo(options: DemoOptions, terminal: Terminal): Promise<number> {
+  // First of all, so that a signal while it starts leaves nothing behind.
+  const ending = createEnding()
   const backends = new Backends()
   const world = await DemoWorld.create()
   let gateway: DemoGateway | undefined
@@ -40,6 +43,7 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
       // The process's own age, so that reading the program counts too.
       readySeconds: performance.now() / 1000,
       gateway,
+      ending,
       folder,
       session: {
         gateway,

@@ -2,7 +2,7 @@
 // the isolation line.
 import { EXIT_CODES } from '../bin/exit.ts'
 import type { Terminal } from '../bin/terminal.ts'
-import { createEnding, scheduleNoise } from './endings.ts'
+import { scheduleNoise } from './endings.ts'
 import { eventLine, resultLine, statusLine } from './json-lines.ts'
 import type { DemoRun } from './run.ts'
 import { bannerLines } from './screen.ts'
@@ -13,6 +13,7 @@ const PLAIN = (_style: string, text: string) => text
 
 /** Runs until the end; the exit code. */
 export async function runPlain(run: DemoRun, terminal: Terminal): Promise<number> {
+  const { ending } = run
   const addresses = run.gateway.ports
   for (const line of bannerLines({ ...run, addresses, rows: [] }, terminal.columns, PLAIN)) terminal.print(line)
   terminal.print('')
@@ -21,8 +22,8 @@ export async function runPlain(run: DemoRun, terminal: Terminal): Promise<number
     onEvent: (event) => terminal.print(eventLine(event)),
     onChange: () => undefined,
   })
-  const ending = createEnding(run.forMs)
   session.start()
+  ending.startClock(run.forMs)
   const status = setInterval(
     () => terminal.print(statusLine(new Date(), session.rows, session.isolation())),
     STATUS_EVERY_MS,

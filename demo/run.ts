@@ -1,4 +1,5 @@
 // What the two faces of the demo, the screen and the JSON lines, are given by main.ts. Types only.
+import type { Ending } from './endings.ts'
 import type { DemoGateway } from './gateway.ts'
 import type { SessionOptions } from './session.ts'
 
@@ -7,6 +8,7 @@ export interface DemoRun {
   readonly version: string
   readonly readySeconds: number
   readonly gateway: DemoGateway
+  readonly ending: Ending
   readonly folder: string
   readonly session: Omit<SessionOptions, 'onEvent' | 'onChange'>
   readonly forMs: number | undefined

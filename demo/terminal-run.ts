@@ -2,7 +2,7 @@
 import { EXIT_CODES } from '../bin/exit.ts'
 import type { Terminal } from '../bin/terminal.ts'
 import { Canvas } from './draw.ts'
-import { createEnding, scheduleNoise } from './endings.ts'
+import { scheduleNoise } from './endings.ts'
 import { isolationText } from './isolation.ts'
 import { onKeys } from './keyboard.ts'
 import { SAMPLE_HOST, SAMPLE_PATH } from './plan.ts'
@@ -14,9 +14,10 @@ const KEPT_EVENTS = 30
 
 /** Runs until the end; the exit code. */
 export async function runScreen(run: DemoRun, terminal: Terminal): Promise<number> {
-  const ending = createEnding(run.forMs)
+  const { ending } = run
   const face = new Face(run, terminal, ending.stop)
   face.open()
+  ending.startClock(run.forMs)
   const stopNoise = run.noisy ? scheduleNoise(run.forMs ?? 0, () => face.key('n')) : () => undefined
   const code = await ending.ended
   stopNoise()

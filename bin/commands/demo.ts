@@ -1,15 +1,24 @@
 // `atrium demo`, which is `npm start`: four tenants, live traffic, and a neighbour that floods at the press of a key.
 import type { Command } from 'commander'
 import { usageFailure } from '../exit.ts'
-import { addCommonFlags, type CommonFlags, durationValue, flag, port, portOrOff, wholeNumber } from '../options.ts'
+import {
+  addCommonFlags,
+  type CommonFlags,
+  durationValue,
+  flag,
+  type PortOrOff,
+  port,
+  portOrOff,
+  wholeNumber,
+} from '../options.ts'
 import type { Terminal } from '../terminal.ts'
 import { onRun } from './command.ts'
 import { atriumVersion } from './version.ts'
 
 interface DemoFlags extends CommonFlags {
   readonly port?: number
-  readonly tlsPort?: number | null
-  readonly adminPort?: number | null
+  readonly tlsPort?: PortOrOff
+  readonly adminPort?: PortOrOff
   readonly workers?: number
   readonly for?: number
   readonly noisy?: boolean

@@ -11,6 +11,7 @@ import {
   durationValue,
   flag,
   port,
+  type PortOrOff,
   portOrOff,
   wholeNumber,
 } from '../options.ts'
@@ -20,8 +21,8 @@ import { onRun } from './command.ts'
 interface StandaloneFlags extends CommonFlags {
   readonly config?: readonly string[]
   readonly port: number
-  readonly tlsPort: number | null
-  readonly adminPort: number | null
+  readonly tlsPort: PortOrOff
+  readonly adminPort: PortOrOff
   readonly workers?: number
   readonly allowEndpoints?: readonly string[]
   readonly trustForwarded?: readonly string[]
