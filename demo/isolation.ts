@@ -31,9 +31,9 @@ export interface Isolation {
 /** Fewer samples than this make no ratio: the 99th percentile of 300 samples is the third-worst of them. */
 export const LEAST_SAMPLES = 1000
 /** A victim may be this much slower … */
-export const MOST_RATIO = 1.5
+const MOST_RATIO = 1.5
 /** … or this many milliseconds, whichever is more: a loopback answer is so short that noise of the machine doubles it. */
-export const MOST_SLOWER_MS = 2
+const MOST_SLOWER_MS = 2
 
 /** Judges the victims: no errors of theirs, and the worst 99th percentile within the bar. */
 export function judge(alone: ReadonlyMap<string, Seen>, noisy: ReadonlyMap<string, Seen>): Isolation {
