@@ -29,7 +29,7 @@ export function describeProblems(sources: Sources): Described {
   const problems: SourceProblem[] = []
   const notes: SourceProblem[] = []
   for (const record of sources.records) {
-    if (record.leaving || (record.problems.length === 0 && record.notes.length === 0)) continue
+    if (record.leaving || record.shadowed || (record.problems.length === 0 && record.notes.length === 0)) continue
     for (const problem of record.problems) problems.push(sourceProblem(record, problem, sources.world))
     for (const note of record.notes) notes.push(sourceProblem(record, note, sources.world))
   }

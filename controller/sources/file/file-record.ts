@@ -39,10 +39,18 @@ export class FileRecord implements WorldFile {
   notes: readonly FileProblem[] = []
   hold: Hold | undefined
 
+  /** Another name of a file that counts by its own. */
+  shadowed = false
+
   constructor(folder: number, path: string, shown: string) {
     this.folder = folder
     this.path = path
     this.shown = shown
+  }
+
+  /** When what is doubtful about it may be believed; infinite where nothing is. Monotonic milliseconds. */
+  get dueAt(): number {
+    return this.leaving ? this.leaveAt : (this.hold?.lookAt ?? Number.POSITIVE_INFINITY)
   }
 
   /**

@@ -1,7 +1,7 @@
 // The file source on a real folder with real events: the suite of all sources, then what only files can do to it.
 import { execFileSync } from 'node:child_process'
 import { createServer } from 'node:net'
-import { appendFile, mkdir, mkdtemp, open, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, open, rename, rm, symlink, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
@@ -11,21 +11,16 @@ import {
   type InputObject,
   routeInput,
   routeRef,
-  sleep,
   type SourceDriver,
-  WatchedSource,
 } from '../../../test/contracts/source.ts'
+import { hostIn, SourceFolder, yamlRoute } from '../../../test/support/source-folder.ts'
 import type { ObjectRef } from '../../../model/resources.ts'
 import type { SourceState } from '../source.ts'
 import { createFileSource, type FileSourceOptions } from './file-source.ts'
 
-async function temporaryFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'atrium-source-'))
-}
-
 /** One object in one file, replaced by a rename as editors do it. */
 async function fileDriver(): Promise<SourceDriver> {
-  const folder = await temporaryFolder()
+  const folder = await mkdtemp(join(tmpdir(), 'atrium-source-'))
   const fileOf = (ref: { kind: string; namespace?: string; name: string }) =>
     join(
       folder,
@@ -50,46 +45,15 @@ async function fileDriver(): Promise<SourceDriver> {
 
 describeSource('a folder of files', fileDriver)
 
-function yamlRoute(name: string, host: string, namespace = 'a'): string {
-  return `apiVersion: atrium.dev/v1alpha1
-kind: Route
-metadata: { namespace: ${namespace}, name: ${name} }
-spec:
-  hostnames: [${host}]
-  rules:
-    - backendRefs:
-        - { name: web, port: 80 }
-`
-}
-
-function host(state: SourceState, name: string, namespace = 'a'): string | undefined {
-  const spec = find(state, routeRef(namespace, name))?.body['spec']
-  return spec === undefined ? undefined : String(JSON.parse(JSON.stringify(spec)).hostnames)
-}
-
 describe('files', () => {
-  let folder: string
-  let watched: WatchedSource | undefined
-  const file = (...parts: string[]) => join(folder, ...parts)
-
+  let folder: SourceFolder
   beforeEach(async () => {
-    folder = await temporaryFolder()
+    folder = await SourceFolder.make()
   })
-  afterEach(async () => {
-    await watched?.source.stop()
-    watched = undefined
-    await rm(folder, { recursive: true, force: true })
-  })
-  const start = async (options: Partial<FileSourceOptions> = {}) => {
-    watched = new WatchedSource(createFileSource({ folders: [folder], ...options }))
-    await watched.start()
-    return watched
-  }
-  const problems = (state: SourceState) =>
-    state.problems.map(
-      ({ position, message }) =>
-        `${position?.file.slice(folder.length)}:${position?.line}:${position?.column} ${message}`,
-    )
+  afterEach(() => folder.end())
+  const file = (...parts: string[]) => folder.file(...parts)
+  const start = (options?: Partial<FileSourceOptions>) => folder.start(options)
+  const problems = (state: SourceState) => folder.problems(state)
 
   describe('reading', () => {
     test('many documents, lists and JSON in one folder, deep inside', async () => {
@@ -111,7 +75,7 @@ describe('files', () => {
       const { source } = await start()
       const state = source.read()
       expect(problems(state)).toEqual([])
-      expect(['one', 'two', 'three', 'four'].map((name) => host(state, name))).toEqual([
+      expect(['one', 'two', 'three', 'four'].map((name) => hostIn(state, name))).toEqual([
         'one.test',
         'two.test',
         'three.test',
@@ -226,7 +190,7 @@ describe('files', () => {
       await writeFile(file('bad.yaml'), text)
       await writeFile(file('good.yaml'), yamlRoute('good', 'good.test'))
       const state = (await start()).source.read()
-      expect(host(state, 'good')).toBe('good.test')
+      expect(hostIn(state, 'good')).toBe('good.test')
       expect(problems(state)).toHaveLength(1)
       if (typeof wanted === 'string') expect(problems(state)[0]).toContain(wanted)
       else expect(problems(state)[0]).toMatch(wanted)
@@ -288,19 +252,19 @@ describe('files', () => {
       await writeFile(file('a.yaml'), yamlRoute('one', 'first.test'))
       await writeFile(file('b.yaml'), `---\n${yamlRoute('one', 'second.test')}`)
       const watching = await start()
-      expect(host(watching.source.read(), 'one')).toBe('first.test')
+      expect(hostIn(watching.source.read(), 'one')).toBe('first.test')
       expect(problems(watching.source.read())).toEqual([
         `/b.yaml:2:1 Route a/one stands at ${file('a.yaml')}:1:1 already; that one is used, this one is not`,
       ])
       await unlink(file('a.yaml'))
-      const after = await watching.until((state) => host(state, 'one') === 'second.test')
+      const after = await watching.until((state) => hostIn(state, 'one') === 'second.test')
       expect(problems(after)).toEqual([])
     })
   })
 
   describe('what is no ordinary file', () => {
     test('links that lead out, FIFOs, sockets, huge and strange files are refused by name', async () => {
-      const outside = await temporaryFolder()
+      const outside = await mkdtemp(join(tmpdir(), 'atrium-source-'))
       const server = createServer()
       try {
         await writeFile(join(outside, 'secret.yaml'), yamlRoute('secret', 'secret.test'))
@@ -316,8 +280,8 @@ describe('files', () => {
         await writeFile(file('latin.yaml'), Buffer.from([0x61, 0x3a, 0x20, 0xe9, 0x0a]))
         await writeFile(file('good.yaml'), yamlRoute('good', 'good.test'))
         const state = (await start()).source.read()
-        expect(host(state, 'good')).toBe('good.test')
-        expect(host(state, 'secret')).toBeUndefined()
+        expect(hostIn(state, 'good')).toBe('good.test')
+        expect(hostIn(state, 'secret')).toBeUndefined()
         expect(problems(state)).toEqual([
           '/dangling.yaml:1:1 the file is a link that leads nowhere (ENOENT)',
           '/fifo.yaml:1:1 the file is a FIFO, so it is not read',
@@ -339,13 +303,13 @@ describe('files', () => {
       await symlink('..v1', file('..data'))
       await symlink('..data/r.yaml', file('r.yaml'))
       const watching = await start()
-      expect(host(watching.source.read(), 'one')).toBe('v1.test')
+      expect(hostIn(watching.source.read(), 'one')).toBe('v1.test')
       await mkdir(file('..v2'))
       await writeFile(file('..v2', 'r.yaml'), yamlRoute('one', 'v2.test'))
       await symlink('..v2', file('..data_tmp'))
       await rename(file('..data_tmp'), file('..data'))
       await rm(file('..v1'), { recursive: true })
-      const state = await watching.until((now) => host(now, 'one') === 'v2.test')
+      const state = await watching.until((now) => hostIn(now, 'one') === 'v2.test')
       expect(problems(state)).toEqual([])
     })
 
@@ -359,15 +323,15 @@ describe('files', () => {
       expect(problems(watching.source.read())).toEqual([])
       expect(watching.source.locate(routeRef('a', 'one'), [])?.file).toBe(file('x', 'r.yaml'))
       await writeFile(file('x', 'r.yaml'), yamlRoute('one', 'two.test'))
-      await watching.until((state) => host(state, 'one') === 'two.test')
+      await watching.until((state) => hostIn(state, 'one') === 'two.test')
     })
 
     test('a folder given twice or inside another counts once', async () => {
       await mkdir(file('x'))
       await writeFile(file('x', 'r.yaml'), yamlRoute('one', 'one.test'))
-      const state = (await start({ folders: [folder, folder, file('x')] })).source.read()
+      const state = (await start({ folders: [folder.path, folder.path, file('x')] })).source.read()
       expect(problems(state)).toEqual([])
-      expect(host(state, 'one')).toBe('one.test')
+      expect(hostIn(state, 'one')).toBe('one.test')
     })
 
     test('too many files: nothing of them is read, and it is said once; fewer again: they are', async () => {
@@ -390,186 +354,6 @@ describe('files', () => {
       await expect(createFileSource({ folders: [file('plain')] }).start(() => undefined)).rejects.toThrow(
         'not a folder',
       )
-    })
-  })
-
-  describe('live', () => {
-    test('a write in place, a rename into place, and a file made anew', async () => {
-      await writeFile(file('r.yaml'), yamlRoute('one', 'first.test'))
-      const watching = await start({ rescanEvery: 60_000 })
-      await writeFile(file('r.yaml'), yamlRoute('one', 'second.test'))
-      await watching.until((state) => host(state, 'one') === 'second.test')
-      await writeFile(file('.tmp'), yamlRoute('one', 'third.test'))
-      await rename(file('.tmp'), file('r.yaml'))
-      await watching.until((state) => host(state, 'one') === 'third.test')
-      await writeFile(file('new.yaml'), yamlRoute('two', 'new.test'))
-      await watching.until((state) => host(state, 'two') === 'new.test')
-    })
-
-    test('an editor that moves the old file away and writes a new one never takes the object away', async () => {
-      await writeFile(file('r.yaml'), yamlRoute('one', 'first.test'))
-      const watching = await start({ rescanEvery: 60_000 })
-      let vanished = false
-      const watcher = setInterval(() => {
-        vanished ||= find(watching.source.read(), routeRef('a', 'one')) === undefined
-      }, 1)
-      for (let round = 0; round < 5; round++) {
-        await rename(file('r.yaml'), file('r.yaml~'))
-        await sleep(3)
-        await writeFile(file('r.yaml'), yamlRoute('one', `round${round}.test`))
-        await unlink(file('r.yaml~'))
-        await watching.until((state) => host(state, 'one') === `round${round}.test`)
-      }
-      clearInterval(watcher)
-      expect(vanished).toBe(false)
-    })
-
-    test('a file that is written slowly is believed only when it rests', async () => {
-      const before = `${yamlRoute('one', 'one.test')}---\n${yamlRoute('two', 'two.test')}`
-      const after = `${yamlRoute('one', 'new.test')}---\n${yamlRoute('two', 'new.test')}`
-      await writeFile(file('r.yaml'), before)
-      const watching = await start({ rescanEvery: 60_000 })
-      const seen = new Set<string>()
-      const handle = await open(file('r.yaml'), 'w')
-      for (let at = 0; at < after.length; at += 16) {
-        await handle.write(after.slice(at, at + 16))
-        await sleep(2)
-        const state = watching.source.read()
-        seen.add(`${host(state, 'one')} ${host(state, 'two')} ${state.problems.length}`)
-      }
-      await handle.close()
-      await watching.until((state) => host(state, 'two') === 'new.test')
-      for (const state of seen) expect(['one.test two.test 0', 'new.test new.test 0']).toContain(state)
-    })
-
-    test('a broken edit keeps the last good objects, says where, and is forgotten when mended', async () => {
-      await writeFile(file('r.yaml'), `${yamlRoute('one', 'one.test')}---\n${yamlRoute('two', 'two.test')}`)
-      const watching = await start()
-      const before = watching.source.read()
-      await writeFile(file('r.yaml'), `${yamlRoute('one', 'one.test')}  oops: "\n---\n${yamlRoute('two', 'two.test')}`)
-      const broken = await watching.until((state) => state.problems.length > 0)
-      expect(problems(broken)[0]).toMatch(/^\/r\.yaml:\d+:\d+ a closing double quotation mark is missing/)
-      expect(broken.resources).toBe(before.resources)
-      await writeFile(file('r.yaml'), `${yamlRoute('one', 'mended.test')}---\n${yamlRoute('two', 'two.test')}`)
-      const mended = await watching.until((state) => state.problems.length === 0)
-      expect(host(mended, 'one')).toBe('mended.test')
-      expect(find(mended, routeRef('a', 'two'))).toBe(find(before, routeRef('a', 'two')))
-    })
-
-    test('a bad object keeps its own last form while its neighbours in the file move on', async () => {
-      await writeFile(file('r.yaml'), `${yamlRoute('one', 'one.test')}---\n${yamlRoute('two', 'two.test')}`)
-      const watching = await start()
-      const bad = yamlRoute('one', 'new.test').replace('name: one }', 'name: one, labels: { x: 1 } }')
-      await writeFile(file('r.yaml'), `${bad}---\n${yamlRoute('two', 'new.test')}`)
-      const state = await watching.until((now) => host(now, 'two') === 'new.test')
-      expect(host(state, 'one')).toBe('one.test')
-      expect(state.problems[0]?.issue).toMatchObject({
-        object: routeRef('a', 'one'),
-        reason: 'Invalid',
-        severity: 'rejects',
-        generation: 2,
-        path: ['metadata', 'labels', 'x'],
-      })
-    })
-
-    test('an object taken out of a file that stays is gone', async () => {
-      await writeFile(file('r.yaml'), `${yamlRoute('one', 'one.test')}---\n${yamlRoute('two', 'two.test')}`)
-      const watching = await start()
-      await writeFile(file('r.yaml'), yamlRoute('one', 'one.test'))
-      await watching.until((state) => find(state, routeRef('a', 'two')) === undefined)
-      await writeFile(file('r.yaml'), '')
-      await watching.until((state) => state.resources.partitions.size === 0)
-    })
-
-    test('folders made, renamed and removed', async () => {
-      const watching = await start({ rescanEvery: 60_000 })
-      await mkdir(file('x', 'y'), { recursive: true })
-      await writeFile(file('x', 'y', 'r.yaml'), yamlRoute('one', 'one.test'))
-      const first = await watching.until((state) => host(state, 'one') === 'one.test')
-      await rename(file('x'), file('z'))
-      await sleep(60)
-      const renamed = watching.source.read()
-      expect(find(renamed, routeRef('a', 'one'))).toBe(find(first, routeRef('a', 'one')))
-      expect(renamed.resources.revision).toBe(first.resources.revision)
-      expect(watching.source.locate(routeRef('a', 'one'), [])?.file).toBe(file('z', 'y', 'r.yaml'))
-      await writeFile(file('z', 'y', 'r.yaml'), yamlRoute('one', 'two.test'))
-      await watching.until((state) => host(state, 'one') === 'two.test')
-      await rm(file('z'), { recursive: true })
-      await watching.until((state) => find(state, routeRef('a', 'one')) === undefined)
-      await mkdir(file('z', 'y'), { recursive: true })
-      await writeFile(file('z', 'y', 'r.yaml'), yamlRoute('one', 'three.test'))
-      await watching.until((state) => host(state, 'one') === 'three.test')
-    })
-
-    test('the whole folder replaced by another: the new one is read; gone: the old one goes on', async () => {
-      const parent = folder
-      folder = join(parent, 'config')
-      await mkdir(folder)
-      await writeFile(file('r.yaml'), yamlRoute('one', 'old.test'))
-      const watching = await start()
-      await mkdir(join(parent, 'next'))
-      await writeFile(join(parent, 'next', 'r.yaml'), yamlRoute('one', 'new.test'))
-      await rename(folder, join(parent, 'old'))
-      const gone = await watching.until((state) => state.problems.length === 1)
-      expect(problems(gone)).toEqual([':1:1 the folder cannot be read (ENOENT)'])
-      expect(host(gone, 'one')).toBe('old.test')
-      await rename(join(parent, 'next'), folder)
-      const replaced = await watching.until((state) => host(state, 'one') === 'new.test')
-      expect(replaced.problems).toEqual([])
-      await writeFile(file('r.yaml'), yamlRoute('one', 'newer.test'))
-      await watching.until((state) => host(state, 'one') === 'newer.test')
-      folder = parent
-    })
-
-    test('a link to the folder that is turned to another', async () => {
-      for (const name of ['v1', 'v2']) {
-        await mkdir(file(name))
-        await writeFile(file(name, 'r.yaml'), yamlRoute('one', `${name}.test`))
-      }
-      await symlink('v1', file('current'))
-      const watching = await start({ folders: [file('current')], rescanEvery: 60_000 })
-      expect(host(watching.source.read(), 'one')).toBe('v1.test')
-      await symlink('v2', file('next'))
-      await rename(file('next'), file('current'))
-      await watching.until((state) => host(state, 'one') === 'v2.test')
-      await writeFile(file('v2', 'r.yaml'), yamlRoute('one', 'edited.test'))
-      const state = await watching.until((now) => host(now, 'one') === 'edited.test')
-      expect(problems(state)).toEqual([])
-    })
-
-    test('the safety net finds what no event told', async () => {
-      await writeFile(file('r.yaml'), yamlRoute('one', 'one.test'))
-      const source = createFileSource({ folders: [folder], rescanEvery: 20 })
-      watched = new WatchedSource(source)
-      await watched.start()
-      const outside = `${folder}-moved`
-      // An edit through another name of the same folder on a mount gives no event; a hard link comes close.
-      await mkdir(outside)
-      execFileSync('ln', [file('r.yaml'), join(outside, 'same.yaml')])
-      await appendFile(join(outside, 'same.yaml'), `---\n${yamlRoute('two', 'two.test')}`)
-      await watched.until((state) => host(state, 'two') === 'two.test')
-      await rm(outside, { recursive: true })
-    })
-
-    test('a file that never rests is believed in the end', async () => {
-      await writeFile(file('r.yaml'), `${yamlRoute('one', 'one.test')}---\n${yamlRoute('two', 'two.test')}`)
-      const watching = await start()
-      let serial = 0
-      const writer = setInterval(() => void writeFile(file('r.yaml'), yamlRoute('one', `n${serial++}.test`)), 8)
-      try {
-        await watching.until((state) => find(state, routeRef('a', 'two')) === undefined)
-      } finally {
-        clearInterval(writer)
-        await sleep(20)
-      }
-    })
-
-    test('a problem of a file goes with the file', async () => {
-      await writeFile(file('bad.yaml'), 'a: [')
-      const watching = await start()
-      expect(watching.source.read().problems).toHaveLength(1)
-      await unlink(file('bad.yaml'))
-      await watching.until((state) => state.problems.length === 0)
     })
   })
 })

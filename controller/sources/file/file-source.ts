@@ -3,16 +3,14 @@
 import { realpathSync, statSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { setImmediate as giveWay } from 'node:timers/promises'
-import { Hidden } from '../../../model/hidden.ts'
 import type { FieldPath } from '../../../model/issue.ts'
-import { type ObjectRef, tupleKey } from '../../../model/resources.ts'
+import type { ObjectRef } from '../../../model/resources.ts'
 import type { Position, Source, SourceState } from '../source.ts'
-import { defineObjects, type FileContent } from './define-objects.ts'
-import { FileRecord, SETTLE_MS } from './file-record.ts'
+import type { FileRecord } from './file-record.ts'
 import { describeProblems } from './file-problems.ts'
+import { FileShelf } from './file-shelf.ts'
 import { Locator } from './locate-field.ts'
-import { readText } from './read-text.ts'
-import { codeOf, type Found, type Root, sameIdentity, walkFolder } from './walk-folder.ts'
+import { codeOf, type Found, type Root, walkFolder } from './walk-folder.ts'
 import { FolderWatch } from './watch-folders.ts'
 import { World } from './world.ts'
 
@@ -43,14 +41,12 @@ class FileSource implements Source {
   readonly #options: FileSourceOptions
   readonly #world = new World()
   readonly #locator = new Locator()
-  /** By recordKey. */
-  readonly #records = new Map<string, FileRecord>()
+  readonly #shelf = new FileShelf(this.#world, () => this.#turn())
   readonly #watch = new FolderWatch((absolute, replaced) => this.#touched(absolute, replaced))
   #roots: readonly Root[] = []
   #touches = new Map<string, boolean>()
   #lookAtAll = true
   #links = false
-  #refusedFolders: { root: Root; path: string; message: string }[] = []
   #overLimit: string | undefined
   #revision = 0
   #problemsText = ''
@@ -186,13 +182,9 @@ class FileSource implements Source {
     for (const root of this.#roots) {
       if (this.#options.live !== false) for (const path of [root.real, resolve(root.given)]) this.#watch.addName(path)
       for (const each of walkFolder(root, '')) {
-        if (each.what === 'folder') {
-          folders.add(each.real)
-          if (this.#options.live !== false) this.#watch.add(each.real)
-        }
-        if (each.what === 'file' && each.linked && this.#options.live !== false) {
-          folders.add(dirname(each.real))
-          this.#watch.add(dirname(each.real))
+        for (const folder of watchedFor(each)) {
+          folders.add(folder.real)
+          if (this.#options.live !== false) this.#watch.add(folder.real, folder.inode)
         }
         found.push({ root, found: each })
         if (each.what !== 'folder' && ++files > limit) {
@@ -204,15 +196,19 @@ class FileSource implements Source {
     }
     this.#overLimit = undefined
     this.#watch.keepOnly((folder) => folders.has(folder))
-    this.#refusedFolders = []
+    this.#shelf.forgetRefusals(() => true)
     this.#links = found.some(({ found: each }) => each.what !== 'refused' && each.linked)
     const seen = new Set<FileRecord>()
     for (const { root, found: each } of found) {
       const placed = each.what === 'file' ? touches.get(each.real) : undefined
-      const record = await this.#take(root, each, { first, touched: placed !== undefined, placed: placed === true })
+      const record = await this.#shelf.take(root, each, {
+        first,
+        touched: placed !== undefined,
+        placed: placed === true,
+      })
       if (record !== undefined) seen.add(record)
     }
-    this.#dropUnseen(seen, () => true)
+    this.#shelf.dropUnseen(seen, () => true)
   }
 
   // The operator may replace a folder whole, or the link that leads to it.
@@ -227,158 +223,53 @@ class FileSource implements Source {
     })
   }
 
-  #dropUnseen(seen: ReadonlySet<FileRecord>, concerns: (record: FileRecord) => boolean): void {
-    for (const record of this.#records.values()) {
-      if (seen.has(record) || !concerns(record)) continue
-      const refused = this.#refusedFolders.some(
-        ({ root, path }) => root.folder === record.folder && (path === '' || record.path.startsWith(`${path}/`)),
-      )
-      if (!refused) this.#leave(record)
-    }
-  }
-
   async #lookAt(absolute: string, placed: boolean): Promise<void> {
     const root = this.#rootOf(absolute)
     if (root === undefined) return
     const path = relative(root.real, absolute).split(sep).join('/')
     if (path.split('/').some((name) => name.startsWith('.'))) return
     const isBelow = (other: string) => other === path || other.startsWith(`${path}/`)
-    this.#refusedFolders = this.#refusedFolders.filter((each) => each.root !== root || !isBelow(each.path))
+    this.#shelf.forgetRefusals((each) => each.root === root && isBelow(each.path))
     const seen = new Set<FileRecord>()
     for (const found of walkFolder(root, path)) {
-      if (found.what === 'folder') this.#watch.add(found.real)
-      if ((found.what !== 'refused' && found.linked) || this.#records.size >= (this.#options.maxFiles ?? MAX_FILES)) {
+      if (found.what === 'folder') this.#watch.add(found.real, found.inode)
+      if ((found.what !== 'refused' && found.linked) || this.#shelf.size >= (this.#options.maxFiles ?? MAX_FILES)) {
         this.#lookAtAll = true
         return
       }
       const exact = found.path === path
-      const record = await this.#take(root, found, { first: false, touched: exact, placed: exact && placed })
+      const record = await this.#shelf.take(root, found, { first: false, touched: exact, placed: exact && placed })
       if (record !== undefined) seen.add(record)
       await this.#turn()
     }
-    const itself = this.#records.get(recordKey(root, path))
+    const itself = this.#shelf.record(root, path)
     // A file has nothing below it: no need to ask every record.
     if (itself !== undefined) {
-      if (!seen.has(itself)) this.#leave(itself)
+      if (!seen.has(itself)) this.#shelf.leave(itself)
       return
     }
-    this.#dropUnseen(seen, (record) => record.folder === root.folder && isBelow(record.path))
+    this.#shelf.dropUnseen(seen, (record) => record.folder === root.folder && isBelow(record.path))
   }
 
   // Contents and absences that were doubtful, once they have rested.
   async #lookAtDue(): Promise<void> {
     const now = performance.now()
-    for (const record of [...this.#records.values()]) {
-      const due = record.leaving ? record.leaveAt : record.hold?.lookAt
-      if (due === undefined || due > now) continue
+    for (const record of [...this.#shelf.records()]) {
+      if (record.dueAt > now) continue
       const root = this.#roots[record.folder]
       if (root !== undefined) await this.#lookAt(join(root.real, record.path), false)
     }
   }
 
-  async #take(
-    root: Root,
-    found: Found,
-    look: { readonly first: boolean; readonly touched: boolean; readonly placed: boolean },
-  ): Promise<FileRecord | undefined> {
-    if (found.what === 'folder') return undefined
-    if (found.what === 'refused' && found.folder) {
-      this.#refusedFolders.push({ root, path: found.path, message: found.message })
-      return undefined
-    }
-    const record = this.#record(root, found.path)
-    this.#stay(record)
-    if (found.what === 'refused') {
-      record.refuse(found.message)
-      return record
-    }
-    record.real = found.real
-    record.linked = found.linked
-    if (!look.touched && record.hold === undefined && sameIdentity(record.identity, found.identity)) return record
-    const read = readText(found.real)
-    if ('gone' in read) {
-      this.#leave(record)
-    } else if ('refused' in read) {
-      record.refuse(read.refused)
-    } else if (read.text === record.text?.reveal()) {
-      record.identity = read.identity
-      record.hold = undefined
-    } else {
-      const content = await this.#parse(record, read.text)
-      const doubtful = !look.first && record.doubts(read.text, content, read.identity, look.placed)
-      if (doubtful && record.waits(read.text, read.identity, performance.now())) return record
-      record.accept(new Hidden(read.text), content, read.identity)
-      this.#world.define(record, record.definitions)
-    }
-    return record
-  }
-
-  async #parse(record: FileRecord, text: string): Promise<FileContent> {
-    const reading = defineObjects(record.shown, text)
-    for (;;) {
-      const step = reading.next()
-      if (step.done === true) return step.value
-      await this.#turn()
-    }
-  }
-
-  #record(root: Root, path: string): FileRecord {
-    const key = recordKey(root, path)
-    const known = this.#records.get(key)
-    if (known !== undefined) return known
-    const record = new FileRecord(root.folder, path, path === '' ? root.given : join(root.given, path))
-    this.#records.set(key, record)
-    return record
-  }
-
-  #stay(record: FileRecord): void {
-    if (!record.leaving) return
-    record.leaving = false
-    this.#world.rerank(record)
-  }
-
-  // Gone for good only after a moment: editors remove a file and put the new one there.
-  #leave(record: FileRecord): void {
-    const now = performance.now()
-    if (!record.leaving) {
-      record.leaving = true
-      record.leaveAt = now + SETTLE_MS
-      this.#world.rerank(record)
-    } else if (now >= record.leaveAt) {
-      this.#records.delete(recordKey(record, record.path))
-      this.#world.define(record, [])
-    }
-  }
-
-  // The same file by two names counts once: by its own name, or else by the first.
-  #settleLinks(): void {
-    if (!this.#links && this.#roots.length === 1) return
-    const firsts = new Map<string, FileRecord>()
-    const ordered = [...this.#records.values()].sort(
-      (a, b) => Number(a.linked) - Number(b.linked) || a.folder - b.folder || (a.path < b.path ? -1 : 1),
-    )
-    for (const record of ordered) {
-      const first = record.leaving ? record : (firsts.get(record.real) ?? record)
-      if (!record.leaving) firsts.set(record.real, first)
-      const wanted = first === record ? record.definitions : []
-      if (
-        this.#world.definitionsOf(record) !== wanted &&
-        (wanted.length > 0 || this.#world.definitionsOf(record).length > 0)
-      ) {
-        this.#world.define(record, wanted)
-      }
-    }
-  }
-
   // Returns whether there is a new state.
   #publish(): boolean {
-    this.#settleLinks()
+    if (this.#links || this.#roots.length > 1) this.#shelf.settleLinks()
     const changed = this.#world.settle()
     if (changed) this.#revision++
     const { problems, notes } = describeProblems({
-      records: this.#records.values(),
+      records: this.#shelf.records(),
       roots: this.#roots,
-      refusedFolders: this.#refusedFolders,
+      refusedFolders: this.#shelf.refusedFolders,
       overLimit: this.#overLimit,
       unwatched: this.#watch.failed,
       world: this.#world,
@@ -403,17 +294,14 @@ class FileSource implements Source {
   #plan(): void {
     if (this.#stopped || this.#onChange === undefined) return
     if (this.#touches.size > 0 || this.#lookAtAll) this.#schedule()
-    let due = Number.POSITIVE_INFINITY
-    for (const record of this.#records.values()) {
-      due = Math.min(due, record.leaving ? record.leaveAt : (record.hold?.lookAt ?? due))
-    }
+    const due = this.#shelf.nextDue()
     clearTimeout(this.#dueTimer)
     if (due !== Number.POSITIVE_INFINITY) {
       const wait = Math.max(1, Math.ceil(due - performance.now()))
       this.#dueTimer = setTimeout(() => this.#schedule(), wait)
     }
     clearTimeout(this.#rescanTimer)
-    const blind = this.#watch.failed !== undefined || this.#refusedFolders.length > 0
+    const blind = this.#watch.failed !== undefined || this.#shelf.refusedFolders.length > 0
     const every = this.#options.rescanEvery ?? (blind ? BLIND_RESCAN_MS : RESCAN_MS)
     // Never more than a few per cent of the time, however large the folder is.
     this.#rescanTimer = setTimeout(() => this.#touched(undefined, false), Math.max(every, this.#lastScanMs * 30))
@@ -427,8 +315,10 @@ class FileSource implements Source {
   }
 }
 
-function recordKey(root: { readonly folder: number }, path: string): string {
-  return tupleKey([String(root.folder), path])
+/** Folders in which a change of what was found shows. The target of a link may stand in one that is not walked. */
+function watchedFor(found: Found): readonly { readonly real: string; readonly inode?: bigint }[] {
+  if (found.what === 'folder') return [found]
+  return found.what === 'file' && found.linked ? [{ real: dirname(found.real) }] : []
 }
 
 function realFolder(given: string): string {

@@ -31,7 +31,13 @@ export type Found =
       readonly linked: boolean
       readonly identity: Identity
     }
-  | { readonly what: 'folder'; readonly path: string; readonly real: string; readonly linked: boolean }
+  | {
+      readonly what: 'folder'
+      readonly path: string
+      readonly real: string
+      readonly linked: boolean
+      readonly inode: bigint
+    }
   /** Something by a name that we would read, and why we do not. For a folder: what it held is unknown. */
   | { readonly what: 'refused'; readonly path: string; readonly folder: boolean; readonly message: string }
 
@@ -68,7 +74,7 @@ function* visit(root: Root, path: string, way: Way): Generator<Found, void> {
     return
   }
   if (stat.isSymbolicLink()) yield* visitLink(root, path, way)
-  else if (stat.isDirectory()) yield* visitFolder(root, path, way)
+  else if (stat.isDirectory()) yield* visitFolder(root, path, stat.ino, way)
   else if (!isReadName(nameOf(path))) return
   else if (stat.isFile()) yield { what: 'file', path, real: absolute, linked, identity: identityOf(stat) }
   else yield refused(path, false, `is ${specialName(stat)}, so it is not read`)
@@ -89,7 +95,7 @@ function* visitLink(root: Root, path: string, way: Way): Generator<Found, void> 
   if (real !== root.real && !real.startsWith(root.real + sep)) {
     yield refused(path, stat.isDirectory(), 'is a link that leads out of the folder, so it is not read')
   } else if (stat.isDirectory()) {
-    yield* visitFolder(root, path, { ...way, absolute: real, linked: true })
+    yield* visitFolder(root, path, stat.ino, { ...way, absolute: real, linked: true })
   } else if (stat.isFile()) {
     yield { what: 'file', path, real, linked: true, identity: identityOf(stat) }
   } else {
@@ -97,7 +103,7 @@ function* visitLink(root: Root, path: string, way: Way): Generator<Found, void> 
   }
 }
 
-function* visitFolder(root: Root, path: string, way: Way): Generator<Found, void> {
+function* visitFolder(root: Root, path: string, inode: bigint, way: Way): Generator<Found, void> {
   const { absolute: real, linked, inside } = way
   // A link to a folder that we are in already would never end.
   const ancestors = linked ? [root.real, ...inside] : []
@@ -107,7 +113,7 @@ function* visitFolder(root: Root, path: string, way: Way): Generator<Found, void
     return
   }
   // Told before its names are read: whoever watches it misses nothing that comes afterwards.
-  yield { what: 'folder', path, real, linked }
+  yield { what: 'folder', path, real, linked, inode }
   let entries: Dirent[]
   try {
     entries = readdirSync(real, { withFileTypes: true })

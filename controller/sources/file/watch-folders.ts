@@ -9,6 +9,7 @@ export type Touch = (absolute: string | undefined, replaced: boolean) => void
 /** Keeps one watch for each folder it is told of. */
 export class FolderWatch {
   readonly #watches = new Map<string, FSWatcher>()
+  readonly #inodes = new Map<string, bigint>()
   readonly #names = new Map<string, FSWatcher>()
   readonly #touch: Touch
   #failed: string | undefined
@@ -22,8 +23,13 @@ export class FolderWatch {
     return this.#failed
   }
 
-  /** Watches a folder, which is given without links. */
-  add(folder: string): void {
+  /** Watches a folder, which is given without links. A watch follows its inode, so a new one needs a new watch. */
+  add(folder: string, inode?: bigint): void {
+    if (inode !== undefined && this.#inodes.get(folder) !== inode) {
+      this.#watches.get(folder)?.close()
+      this.#watches.delete(folder)
+      this.#inodes.set(folder, inode)
+    }
     this.#open(this.#watches, folder, folder, (name) => join(folder, name))
   }
 
@@ -40,6 +46,7 @@ export class FolderWatch {
       if (wanted(folder)) continue
       watcher.close()
       this.#watches.delete(folder)
+      this.#inodes.delete(folder)
     }
   }
 
