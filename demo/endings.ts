@@ -37,11 +37,11 @@ export function createEnding(): Ending {
 }
 
 /**
- * Switches the noise on after a third of the time and off after two: what is usual is measured on both sides of it, so
+ * Switches the noise on after a third of the time and off after three quarters: what is usual is measured on both sides of it, so
  * that a machine that gets slower or faster meanwhile does not count as noise. Returns how to call it off.
  */
 export function scheduleNoise(forMs: number, toggle: () => void): () => void {
-  const timers = [0.33, 0.69].map((share) => setTimeout(toggle, forMs * share))
+  const timers = [0.33, 0.75].map((share) => setTimeout(toggle, forMs * share))
   return () => {
     for (const timer of timers) clearTimeout(timer)
   }

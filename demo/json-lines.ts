@@ -23,7 +23,7 @@ export function statusLine(at: Date, rows: readonly TenantRow[], isolation: Isol
 }
 
 /** The last line: what it came to. */
-export function resultLine(at: Date, isolation: Isolation | undefined, seconds: number): string {
+export function resultLine(at: Date, isolation: Isolation | undefined, seconds: number, machine: string): string {
   if (isolation === undefined) return JSON.stringify({ time: at.toISOString(), result: 'quiet' })
   const victims = isolation.victims.map((victim) => ({
     tenant: victim.tenant,
@@ -37,6 +37,7 @@ export function resultLine(at: Date, isolation: Isolation | undefined, seconds: 
     time: at.toISOString(),
     result: isolation.verdict,
     isolation: `${isolationText(isolation)}, over ${seconds} s`,
+    machine,
     victims,
   })
 }

@@ -5,6 +5,7 @@ import type { Terminal } from '../bin/terminal.ts'
 import { scheduleNoise } from './endings.ts'
 import { eventLine, resultLine, statusLine } from './json-lines.ts'
 import type { DemoRun } from './run.ts'
+import { machineNote } from './machine.ts'
 import { bannerLines } from './screen.ts'
 import { DemoSession } from './session.ts'
 
@@ -34,7 +35,7 @@ export async function runPlain(run: DemoRun, terminal: Terminal): Promise<number
   stopNoise()
   const isolation = session.isolation()
   session.stop()
-  terminal.print(resultLine(new Date(), isolation, session.noisySeconds))
+  terminal.print(resultLine(new Date(), isolation, session.noisySeconds, machineNote()))
   if (code !== EXIT_CODES.done || !run.noisy) return code
   return isolation?.verdict === 'held' ? EXIT_CODES.done : EXIT_CODES.no
 }

@@ -38,14 +38,14 @@ export const TRAFFIC: readonly TrafficPlan[] = [
     host: 'shop.acme.localhost',
     paths: ['/api/orders', '/api/orders/17', '/api/cart', '/'],
     method: 'GET',
-    rate: 130,
+    rate: 110,
   },
   {
     tenant: 'globex',
     host: 'api.globex.localhost',
     paths: ['/v1/accounts', '/v1/entries?page=2'],
     method: 'GET',
-    rate: 110,
+    rate: 100,
   },
   { tenant: 'hooli-ai', host: 'chat.hooli-ai.localhost', paths: ['/v1/chat/completions'], method: 'POST', rate: 3 },
   {

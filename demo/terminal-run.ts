@@ -5,6 +5,7 @@ import { Canvas } from './draw.ts'
 import { scheduleNoise } from './endings.ts'
 import { isolationText } from './isolation.ts'
 import { onKeys } from './keyboard.ts'
+import { machineNote } from './machine.ts'
 import { SAMPLE_HOST, SAMPLE_PATH } from './plan.ts'
 import type { DemoRun } from './run.ts'
 import { type Picture, pictureLines } from './screen.ts'
@@ -65,7 +66,11 @@ class Face {
     this.#releaseKeys()
     process.stdout.off('resize', this.#resized)
     this.#canvas.close()
-    if (isolation !== undefined) this.#terminal.print(`Isolation   ${isolationText(isolation)}, over ${seconds} s`)
+    if (isolation !== undefined) {
+      this.#terminal.print(`Isolation   ${isolationText(isolation)}, over ${seconds} s`)
+      const note = machineNote()
+      if (note !== '') this.#terminal.print(`Note        ${note}`)
+    }
     if (code !== EXIT_CODES.done || !judged) return code
     return isolation?.verdict === 'held' ? EXIT_CODES.done : EXIT_CODES.no
   }

@@ -5,7 +5,7 @@ import { Histogram } from './histogram.ts'
 import type { TrafficPlan } from './plan.ts'
 import type { TrafficOrder, TrafficReport } from './traffic-messages.ts'
 
-const TICK_MS = 5
+const TICK_MS = 8
 const REPORT_MS = 1000
 const GIVE_UP_MS = 10_000
 const MOST_IN_FLIGHT = 200
