@@ -5,6 +5,7 @@ import { constants } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { lockedNode, nodePackage, OLDEST_RUNNER, refuseOldNode, ROOT, RUNNING_MAJOR } from './locked.mjs'
 
+const PARENT_LOOK_MS = 250
 const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR2']
 
 /** Runs `file` with `args` on the locked Node, or on the running one if that is new enough. Ends this process with it. */
@@ -24,6 +25,7 @@ function start(node, file, args, mayFallBack) {
       child.kill(signal)
     })
   }
+  followParent(child)
   child.on('error', (error) => {
     if (mayFallBack) start(process.execPath, file, args, false)
     else {
@@ -34,6 +36,21 @@ function start(node, file, args, mayFallBack) {
   child.on('exit', (code, signal) => {
     process.exit(code ?? 128 + (constants.signals[signal] ?? 0))
   })
+}
+
+/**
+ * npm passes a signal on to the shell that it started us with, and the shell dies without a word. So under npm, a parent
+ * that is gone means: end in order.
+ */
+function followParent(child) {
+  if (process.env.npm_command === undefined) return
+  const parent = process.ppid
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return
+    clearInterval(timer)
+    child.kill('SIGTERM')
+  }, PARENT_LOOK_MS)
+  timer.unref()
 }
 
 function environment(node) {

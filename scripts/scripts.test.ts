@@ -94,3 +94,23 @@ it.each([
   child.kill(signal)
   expect((await ended).code).toBe(code)
 })
+
+it('ends its child in order when npm killed the shell between them', async () => {
+  await writeFile(
+    join(root, 'wait.ts'),
+    'console.log(process.pid); setInterval(() => undefined, 1000); process.on("SIGTERM", () => { console.log("in order"); process.exit(0) })',
+  )
+  const shell = spawn('sh', ['-c', `"${process.execPath}" scripts/run.mjs wait.ts; true`], {
+    cwd: root,
+    env: { ...process.env, npm_command: 'run-script' },
+  })
+  let out = ''
+  const said = new Promise<void>((resolve) => {
+    shell.stdout.setEncoding('utf8').on('data', (text: string) => {
+      if (out === '') shell.kill('SIGTERM')
+      out += text
+      if (out.includes('in order')) resolve()
+    })
+  })
+  await said
+})
