@@ -1,0 +1,191 @@
+// Secrets and ConfigMaps, only those that are referenced: one watch for each namespace and kind, many over one HTTP/2
+// connection, after the rights for that namespace were asked for. source.ts says which are needed.
+import type { ApiClient } from './client.ts'
+import { Backoff } from './backoff.ts'
+import { type Edit, KindCache } from './kind-cache.ts'
+import { API_RESOURCES } from './kinds.ts'
+import type { MaterialNames } from './references.ts'
+import { Reflector } from './reflector.ts'
+import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
+import type { WatchStatus } from './watch-status.ts'
+
+export interface MaterialWatchesOptions {
+  readonly client: ApiClient
+  readonly timing?: Partial<ReflectorTiming>
+  /**
+   * Asks for the right to read Secrets and ConfigMaps of a namespace. Resolves once it was asked for; where it rejects it
+   * is called again. Without: the rights are there.
+   */
+  readonly grant?: (namespace: string) => Promise<void>
+  readonly onEdit: (edit: Edit) => void
+  readonly onStatus: () => void
+}
+
+interface Watched {
+  readonly cache: KindCache
+  names: ReadonlySet<string>
+  reflector: Reflector
+}
+
+interface NamespaceWatches {
+  readonly secrets: Watched | undefined
+  readonly configMaps: Watched | undefined
+}
+
+type MaterialKind = 'Secret' | 'ConfigMap'
+
+/** The watches of material. */
+export class MaterialWatches {
+  readonly #options: MaterialWatchesOptions
+  readonly #timing: ReflectorTiming
+  readonly #namespaces = new Map<string, NamespaceWatches>()
+  readonly #ending = new Set<Promise<void>>()
+  #stopped = false
+
+  constructor(options: MaterialWatchesOptions) {
+    this.#options = options
+    this.#timing = { ...REFLECTOR_TIMING, ...options.timing }
+  }
+
+  /** Makes the watches follow what is referenced now. */
+  update(references: ReadonlyMap<string, MaterialNames>): void {
+    if (this.#stopped) return
+    for (const [namespace, watches] of [...this.#namespaces]) {
+      if (references.has(namespace)) continue
+      this.#namespaces.delete(namespace)
+      this.#end(watches.secrets)
+      this.#end(watches.configMaps)
+    }
+    for (const [namespace, names] of references) {
+      const before = this.#namespaces.get(namespace)
+      const after: NamespaceWatches = {
+        secrets: this.#follow('Secret', namespace, names.secrets, before?.secrets),
+        configMaps: this.#follow('ConfigMap', namespace, names.configMaps, before?.configMaps),
+      }
+      this.#namespaces.set(namespace, after)
+      if (before === undefined) this.#grant(namespace).catch(() => undefined)
+    }
+  }
+
+  /** Resolves when every watch has its first list, or after a while where rights or objects do not come. */
+  async settled(withinMs: number): Promise<void> {
+    const all = [...this.#reflectors()].map((reflector) => reflector.synced())
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, withinMs)
+    })
+    await Promise.race([Promise.all(all), late])
+    clearTimeout(timer)
+  }
+
+  statuses(): readonly WatchStatus[] {
+    return [...this.#reflectors()].map((reflector) => reflector.status())
+  }
+
+  /** The world went back: all lists anew. */
+  resync(): void {
+    for (const reflector of this.#reflectors()) reflector.resync()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    await Promise.all([...[...this.#reflectors()].map((reflector) => reflector.stop()), ...this.#ending])
+  }
+
+  *#reflectors(): Generator<Reflector> {
+    for (const { secrets, configMaps } of this.#namespaces.values()) {
+      if (secrets !== undefined) yield secrets.reflector
+      if (configMaps !== undefined) yield configMaps.reflector
+    }
+  }
+
+  #follow(
+    kind: MaterialKind,
+    namespace: string,
+    names: ReadonlySet<string>,
+    before: Watched | undefined,
+  ): Watched | undefined {
+    if (names.size === 0) {
+      this.#end(before)
+      return undefined
+    }
+    if (before === undefined) return this.#begin(kind, namespace, names)
+    if (sameNames(before.names, names)) return before
+    const selector = selectorOf(before.names)
+    const grew = [...names].some((name) => !before.names.has(name))
+    before.names = names
+    before.cache.prune()
+    if (selectorOf(names) !== selector) {
+      this.#await(before.reflector.stop())
+      before.reflector = this.#reflector(kind, namespace, before)
+      before.reflector.start().catch(() => undefined)
+    } else if (grew) before.reflector.resync()
+    return before
+  }
+
+  #begin(kind: MaterialKind, namespace: string, names: ReadonlySet<string>): Watched {
+    const cache = new KindCache({
+      kind,
+      onEdit: this.#options.onEdit,
+      onUnreadable: () => watched.reflector.countUnreadable(),
+      wanted: (_namespace, name) => watched.names.has(name),
+    })
+    const reflector = this.#reflector(kind, namespace, { cache, names })
+    const watched: Watched = { cache, names, reflector }
+    reflector.start().catch(() => undefined)
+    return watched
+  }
+
+  #reflector(kind: MaterialKind, namespace: string, { cache, names }: Pick<Watched, 'cache' | 'names'>): Reflector {
+    const selector = selectorOf(names)
+    return new Reflector({
+      client: this.#options.client,
+      resource: API_RESOURCES[kind],
+      cache,
+      namespace,
+      ...(selector === undefined ? {} : { fieldSelector: selector }),
+      shared: true,
+      timing: this.#timing,
+      onStatus: this.#options.onStatus,
+    })
+  }
+
+  #end(watched: Watched | undefined): void {
+    if (watched === undefined) return
+    this.#await(watched.reflector.stop())
+    watched.cache.clear()
+  }
+
+  #await(ending: Promise<void>): void {
+    const done = ending.finally(() => this.#ending.delete(done))
+    this.#ending.add(done)
+  }
+
+  async #grant(namespace: string): Promise<void> {
+    const { grant } = this.#options
+    const backoff = new Backoff(this.#timing.backoff)
+    while (grant !== undefined && !this.#stopped && this.#namespaces.has(namespace)) {
+      try {
+        await grant(namespace)
+        const watches = this.#namespaces.get(namespace)
+        watches?.secrets?.reflector.hurry()
+        watches?.configMaps?.reflector.hurry()
+        return
+      } catch {
+        await new Promise<void>((resolve) => {
+          setTimeout(resolve, backoff.next()).unref()
+        })
+      }
+    }
+  }
+}
+
+// A single name is selected by the server: nothing else of the namespace is ever sent.
+function selectorOf(names: ReadonlySet<string>): string | undefined {
+  const [first] = names
+  return names.size === 1 && first !== undefined ? `metadata.name=${first}` : undefined
+}
+
+function sameNames(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  return a.size === b.size && [...a].every((name) => b.has(name))
+}

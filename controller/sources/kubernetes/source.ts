@@ -1,0 +1,290 @@
+// The Kubernetes source: every kind by list-and-watch, Routes through the barrier, Secrets and ConfigMaps where they are
+// referenced. controller/main.ts makes one; the loop reads it. What was read once stays in use, whatever fails.
+import type { Partition } from '../../../model/resources.ts'
+import { PartitionTable } from '../partition-table.ts'
+import type { Source, SourceProblem, SourceState } from '../source.ts'
+import type { ApiClient } from './client.ts'
+import { type BarrierTiming, RouteBarrier } from './barrier.ts'
+import { readNamespacePolicies, readTenant } from './barrier-reads.ts'
+import { type Edit, KindCache } from './kind-cache.ts'
+import { API_RESOURCES, WHOLE_KINDS } from './kinds.ts'
+import { MaterialWatches } from './material-watches.ts'
+import { findReferences, type MaterialRef, partitionRefs } from './references.ts'
+import { Reflector } from './reflector.ts'
+import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
+import { tenantsOf } from './tenants-of.ts'
+import type { WatchStatus } from './watch-status.ts'
+
+export interface KubernetesSourceOptions {
+  readonly client: ApiClient
+  /** Only these namespaces. Default: all. */
+  readonly watchNamespaces?: readonly string[]
+  /** See MaterialWatchesOptions. */
+  readonly grant?: (namespace: string) => Promise<void>
+  /** Milliseconds that the first state waits for referenced Secrets and ConfigMaps. Default: 10 s. */
+  readonly firstMaterialMs?: number
+  /** Milliseconds that a failure lasts before it is a problem of the state. Default: 10 s. */
+  readonly tellAfterMs?: number
+  readonly timing?: Partial<ReflectorTiming>
+  readonly barrierTiming?: Partial<BarrierTiming>
+}
+
+/** A source that can also say how its watches fare. */
+export interface KubernetesSource extends Source {
+  watches(): readonly WatchStatus[]
+}
+
+type WholeKind = (typeof WHOLE_KINDS)[number]
+
+interface Watched {
+  readonly kind: WholeKind
+  /** undefined for all. */
+  readonly namespace: string | undefined
+  readonly cache: KindCache
+  readonly reflector: Reflector
+}
+
+/** Kinds whose change may change what is referenced. */
+const REFERRING: ReadonlySet<string> = new Set(['Tenant', 'Route', 'ReferenceGrant', 'Namespace'])
+const FIRST_MATERIAL_MS = 10_000
+const TELL_AFTER_MS = 10_000
+const MAX_PROBLEMS = 50
+/** More watches than this share HTTP/2 connections. */
+const MAX_OWN_CONNECTIONS = 16
+
+/** Makes a source. Nothing is asked before `start`, which resolves at the first complete state, however long that takes. */
+export function createKubernetesSource(options: KubernetesSourceOptions): KubernetesSource {
+  return new ApiSource(options)
+}
+
+class ApiSource implements KubernetesSource {
+  readonly #options: KubernetesSourceOptions
+  readonly #table = new PartitionTable()
+  readonly #watched: readonly Watched[]
+  readonly #barrier: RouteBarrier
+  readonly #material: MaterialWatches
+  readonly #refs = new WeakMap<Partition, readonly MaterialRef[]>()
+  readonly #abort = new AbortController()
+  #referencesChanged = true
+  #revision = 0
+  #state: SourceState = {
+    resources: { revision: 'kubernetes-0', partitions: new Map() },
+    problems: [],
+    notes: [],
+    changed: new Set(),
+  }
+  #stateIsNew = false
+  #problemsText = '[]'
+  #problemTimer: NodeJS.Timeout | undefined
+  #onChange: (() => void) | undefined
+  #scheduled = false
+  #stopped = false
+
+  constructor(options: KubernetesSourceOptions) {
+    this.#options = options
+    this.#barrier = new RouteBarrier({
+      seen: (namespace) => ({
+        policies: this.#reflectorOf('Policy', namespace)?.version,
+        tenants: this.#reflectorOf('Tenant', namespace)?.version,
+      }),
+      tenantsOf: (namespace) => this.#tenantsOf(namespace),
+      refresh: (namespace, tenants, signal) => this.#refresh(namespace, tenants, signal),
+      release: (edit) => this.#set(edit),
+      onProblem: () => this.#schedule(),
+      ...(options.barrierTiming === undefined ? {} : { timing: options.barrierTiming }),
+    })
+    this.#material = new MaterialWatches({
+      client: options.client,
+      ...(options.timing === undefined ? {} : { timing: options.timing }),
+      ...(options.grant === undefined ? {} : { grant: options.grant }),
+      onEdit: (edit) => this.#set(edit),
+      onStatus: () => this.#schedule(),
+    })
+    const { watchNamespaces = [] } = options
+    this.#watched = WHOLE_KINDS.flatMap((kind) => {
+      const whole = API_RESOURCES[kind].clusterScoped || watchNamespaces.length === 0
+      return whole ? [this.#watch(kind, undefined)] : watchNamespaces.map((namespace) => this.#watch(kind, namespace))
+    })
+  }
+
+  async start(onChange: () => void): Promise<void> {
+    const routes = this.#watched.filter(({ kind }) => kind === 'Route')
+    const later = this.#watched.filter(({ kind }) => kind === 'Policy' || kind === 'Tenant')
+    const others = this.#watched.filter((each) => !routes.includes(each) && !later.includes(each))
+    const begin = (list: readonly Watched[]) => Promise.all(list.map(({ reflector }) => reflector.start()))
+    // Policies and Tenants are listed after the Routes: so they are as new as every Route, and none has to wait.
+    await Promise.all([begin(routes).then(() => (this.#stopped ? undefined : begin(later))), begin(others)])
+    if (this.#stopped) return
+    this.#barrier.open()
+    this.#takeEdits()
+    await this.#material.settled(this.#options.firstMaterialMs ?? FIRST_MATERIAL_MS)
+    if (this.#stopped) return
+    this.#publish()
+    this.#onChange = onChange
+    this.#schedule()
+  }
+
+  read(): SourceState {
+    if (this.#stateIsNew) this.#stateIsNew = false
+    else if (this.#state.changed.size > 0) this.#state = { ...this.#state, changed: new Set() }
+    return this.#state
+  }
+
+  locate(): undefined {
+    return undefined
+  }
+
+  watches(): readonly WatchStatus[] {
+    return [...this.#watched.map(({ reflector }) => reflector.status()), ...this.#material.statuses()]
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#onChange = undefined
+    this.#abort.abort()
+    clearTimeout(this.#problemTimer)
+    this.#barrier.stop()
+    await Promise.all([...this.#watched.map(({ reflector }) => reflector.stop()), this.#material.stop()])
+  }
+
+  #watch(kind: WholeKind, namespace: string | undefined): Watched {
+    const { client, watchNamespaces = [], timing } = this.#options
+    const isListed = new Set(watchNamespaces)
+    const cache = new KindCache({
+      kind,
+      onEdit: kind === 'Route' ? (edit) => this.#barrier.take(edit) : (edit) => this.#set(edit),
+      onUnreadable: () => reflector.countUnreadable(),
+      ...(kind === 'Namespace' && isListed.size > 0
+        ? { wanted: (_namespace: string, name: string) => isListed.has(name) }
+        : {}),
+    })
+    const reflector: Reflector = new Reflector({
+      client,
+      resource: API_RESOURCES[kind],
+      cache,
+      ...(namespace === undefined ? {} : { namespace }),
+      shared: watchNamespaces.length * (WHOLE_KINDS.length - 2) > MAX_OWN_CONNECTIONS,
+      timing: { ...REFLECTOR_TIMING, ...timing },
+      ...(kind === 'Policy' || kind === 'Tenant' ? { onProgress: () => this.#barrier.progress() } : {}),
+      onRewind: () => this.#rewind(reflector),
+      onStatus: () => this.#schedule(),
+    })
+    return { kind, namespace, cache, reflector }
+  }
+
+  #rewind(finder: Reflector): void {
+    for (const { reflector } of this.#watched) if (reflector !== finder) reflector.resync()
+    this.#material.resync()
+  }
+
+  #reflectorOf(kind: WholeKind, namespace: string): Reflector | undefined {
+    return this.#watchedOf(kind, namespace)?.reflector
+  }
+
+  #watchedOf(kind: WholeKind, namespace: string): Watched | undefined {
+    return this.#watched.find(
+      (each) => each.kind === kind && (each.namespace === undefined || each.namespace === namespace),
+    )
+  }
+
+  #tenantsOf(namespace: string): readonly string[] {
+    const labels = this.#watchedOf('Namespace', '')?.cache.get('', namespace)?.metadata.labels ?? {}
+    return tenantsOf(namespace, labels, this.#watchedOf('Tenant', '')?.cache.objects() ?? [])
+  }
+
+  async #refresh(namespace: string, tenants: readonly string[], signal: AbortSignal): Promise<string> {
+    const { client } = this.#options
+    const [policies, ...found] = await Promise.all([
+      readNamespacePolicies(client, namespace, signal),
+      ...tenants.map((name) => readTenant(client, name, signal)),
+    ])
+    this.#watchedOf('Policy', namespace)?.cache.mergeNamespace(namespace, policies.items, policies.version)
+    const cache = this.#watchedOf('Tenant', '')?.cache
+    for (const [index, tenant] of found.entries()) {
+      if (tenant === undefined) cache?.remove('', tenants[index] ?? '', '')
+      else cache?.apply(tenant, false)
+    }
+    return policies.version
+  }
+
+  #set(edit: Edit): void {
+    this.#table.set(edit.kind, edit.namespace, edit.name, edit.object)
+    if (REFERRING.has(edit.kind)) this.#referencesChanged = true
+    this.#schedule()
+  }
+
+  // At once, but after the events that are already here: a burst of them is one change.
+  #schedule(): void {
+    if (this.#scheduled || this.#stopped || this.#onChange === undefined) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      if (!this.#stopped && this.#publish()) this.#onChange?.()
+    })
+  }
+
+  // Returns the namespaces that changed. References follow from the partitions, and their edits come later.
+  #takeEdits(): ReadonlySet<string> {
+    const changed = this.#table.settle()
+    if (this.#referencesChanged) {
+      this.#referencesChanged = false
+      this.#material.update(findReferences(this.#table.partitions, (partition) => this.#refsOf(partition)))
+    }
+    return changed
+  }
+
+  #refsOf(partition: Partition): readonly MaterialRef[] {
+    let refs = this.#refs.get(partition)
+    if (refs === undefined) {
+      refs = partitionRefs(partition)
+      this.#refs.set(partition, refs)
+    }
+    return refs
+  }
+
+  // Returns whether there is a new state.
+  #publish(): boolean {
+    const changed = new Set(this.#takeEdits())
+    // What references had to go is gone in the same state.
+    for (const namespace of this.#table.settle()) changed.add(namespace)
+    const problems = this.#problems()
+    const text = JSON.stringify(problems)
+    const first = this.#revision === 0
+    if (changed.size === 0 && text === this.#problemsText && !first) return false
+    this.#problemsText = text
+    const isNew = first || this.#state.resources.partitions !== this.#table.partitions
+    if (isNew) this.#revision++
+    this.#state = {
+      resources: isNew
+        ? { revision: `kubernetes-${this.#revision}`, partitions: this.#table.partitions }
+        : this.#state.resources,
+      problems,
+      notes: [],
+      changed: new Set([
+        ...(this.#stateIsNew ? this.#state.changed : []),
+        ...(first ? this.#table.partitions.keys() : changed),
+      ]),
+    }
+    this.#stateIsNew = true
+    return true
+  }
+
+  #problems(): readonly SourceProblem[] {
+    const tellAfter = this.#options.tellAfterMs ?? TELL_AFTER_MS
+    const now = Date.now()
+    const failing = this.watches().filter((status) => status.problem !== undefined)
+    const told = failing.filter(({ failingSince = now }) => now - failingSince >= tellAfter)
+    clearTimeout(this.#problemTimer)
+    if (failing.length > told.length || this.#barrier.waiting > 0) {
+      this.#problemTimer = setTimeout(() => this.#schedule(), Math.max(50, tellAfter / 2))
+      this.#problemTimer.unref()
+    }
+    const messages = [...new Set(told.map(({ problem = '' }) => problem))].sort()
+    const more = messages.length - MAX_PROBLEMS
+    return [
+      ...messages.slice(0, MAX_PROBLEMS).map((message) => ({ message })),
+      ...(more > 0 ? [{ message: `${more} more watches do not work` }] : []),
+      ...this.#barrier.problems(),
+    ]
+  }
+}
