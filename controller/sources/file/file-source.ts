@@ -207,6 +207,7 @@ class FileSource implements Source {
         placed: placed === true,
       })
       if (record !== undefined) seen.add(record)
+      await this.#turn()
     }
     this.#shelf.dropUnseen(seen, () => true)
   }
