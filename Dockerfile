@@ -1,23 +1,19 @@
 # One image, several commands: docker run IMAGE standalone --config /config
-FROM node:26-slim AS packages
-WORKDIR /app
+# The root file system is made by the script that makes the archive of `npm run image`, so both hold the same files: Node,
+# the libraries it links, production packages, Atrium compiled. No shell, no npm.
+FROM node:26-slim AS build
+WORKDIR /source
 COPY package.json package-lock.json .npmrc ./
-# The image brings its own Node, so the locked one is left out, and so is everything that only development needs.
-RUN npm ci --omit=dev --omit=optional --ignore-scripts
+# This stage brings its own Node, so the locked one, an optional package, is left to npm's judgement.
+RUN npm ci --ignore-scripts
+COPY . .
+RUN npm run build && node scripts/image.ts --root /image
 
-FROM node:26-slim
-ENV NODE_ENV=production
+FROM scratch
+COPY --from=build /image/ /
+ENV NODE_ENV=production PATH=/usr/local/bin
 WORKDIR /app
-COPY --from=packages /app/node_modules ./node_modules
-COPY package.json LICENSE ./
-COPY bin ./bin
-COPY model ./model
-COPY policies ./policies
-COPY controller ./controller
-COPY dataplane ./dataplane
-COPY demo ./demo
-COPY examples ./examples
 USER 65532:65532
-EXPOSE 8080 8443 9901
-ENTRYPOINT ["node", "bin/atrium.ts"]
+EXPOSE 8080 8443
+ENTRYPOINT ["/usr/local/bin/node", "/app/bin/atrium.js"]
 CMD ["help"]

@@ -2,6 +2,7 @@
 // orders through it. A thread that ends takes only its own requests with it: what it held is given back first, then
 // another takes its column.
 import { randomBytes } from 'node:crypto'
+import { extname } from 'node:path'
 import { Worker, type ResourceLimits } from 'node:worker_threads'
 import type { StateAllocator } from './runtime/shared-state-allocator.ts'
 import { giveBack, reconcile, takeSample } from './runtime/shared-state-repair.ts'
@@ -112,7 +113,8 @@ export class WorkerPool {
     const { state, settings, resourceLimits } = this.#options
     const life = this.#deaths[column]
     if (life !== undefined) life.startedAt = performance.now()
-    const thread = new Worker(new URL('./worker.ts', import.meta.url), {
+    // Compiled, it is a .js beside this one.
+    const thread = new Worker(new URL(`./worker${extname(import.meta.filename)}`, import.meta.url), {
       name: `atrium worker ${column}`,
       resourceLimits,
       // Nothing of the environment is needed in there, and nothing of it can then leak from there.

@@ -1,9 +1,9 @@
 // The demo's backends as child processes, one per endpoint: started on free ports, killed and brought back by `b`.
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { extname, join } from 'node:path'
 import type { BackendPlan } from './plan.ts'
 
-const ENTRY = fileURLToPath(new URL('./backend.ts', import.meta.url))
+const ENTRY = join(import.meta.dirname, `backend${extname(import.meta.filename)}`)
 const SMALL = ['--max-old-space-size=64', '--max-semi-space-size=1']
 
 /** A backend that has said where it listens. */

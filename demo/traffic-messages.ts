@@ -1,6 +1,6 @@
 // What the demo and its client process say to each other. Types, and the door that starts the process.
 import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
+import { extname, join } from 'node:path'
 import type { Buckets } from './histogram.ts'
 import type { TrafficPlan } from './plan.ts'
 
@@ -20,7 +20,7 @@ export interface TrafficReport {
   }[]
 }
 
-const ENTRY = fileURLToPath(new URL('./traffic.ts', import.meta.url))
+const ENTRY = join(import.meta.dirname, `traffic${extname(import.meta.filename)}`)
 
 /** Starts a client process that sends `order` until it is killed. */
 export function startTraffic(order: TrafficOrder, onReport: (report: TrafficReport) => void): ChildProcess {
