@@ -45,7 +45,7 @@ const LAWS: readonly Law[] = [
       /^model\//,
       /^controller\/report\//,
       /^controller\/compile\/compile-types\.ts$/,
-      /^controller\/(sources\/source|publish\/publisher)\.ts$/,
+      /^controller\/(sources\/source|publish\/publisher|api-calls)\.ts$/,
     ],
   },
   { who: /^controller\//, mayImport: [/^model\//, /^policies\/index\.ts$/, /^controller\//] },
