@@ -41,6 +41,8 @@ const WARMING_REPORTS = 3
 const SPOILT_REPORTS = 3
 const VICTIM_OF_DEATH = 'acme'
 const EJECTED = 'ejected'
+/** Reasons that only repeat what another issue says. */
+const ECHOES: ReadonlySet<string> = new Set(['SomeRoutesRejected', 'KeptLastGood'])
 
 /** One run of the demo. */
 export class DemoSession {
@@ -235,12 +237,12 @@ export class DemoSession {
     const now = this.#options.gateway.findings()
     for (const finding of now) {
       const key = findingKey(finding)
-      // That a Tenant has rejected Routes only repeats what the Routes say.
-      if (this.#told.has(key) || finding.issue?.reason === 'SomeRoutesRejected') continue
+      if (this.#told.has(key) || ECHOES.has(finding.issue?.reason ?? '')) continue
       this.#told.add(key)
       const reason = finding.issue === undefined ? '' : `${finding.issue.reason}: `
+      const message = finding.message.replace(/[^.!?]$/, '$&.')
       const after = finding.severity === 'rejects' ? ' Still serving the last good version.' : ''
-      this.#tell('config', `${finding.position}  ${reason}${finding.message}${after}`)
+      this.#tell('config', `${finding.position}  ${reason}${message}${after}`)
     }
     // A mistake that was mended is news again when it comes back.
     const present = new Set(now.map(findingKey))
