@@ -23,7 +23,7 @@ interface Slice {
 }
 
 /** Rough work of one slice, in endpoints. */
-const SLICE_WORK = 4_000
+const SLICE_WORK = 1_000
 const ROUTE_WORK = 10
 const MATCH_WORK = 4
 /** A worker that died while it built is waited for this long before the next try. Milliseconds. */

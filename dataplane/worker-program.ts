@@ -35,6 +35,8 @@ interface Prepared {
 export class WorkerProgram {
   readonly #tables: WorkerTables
   readonly #active = new Map<string, TenantShard>()
+  /** Whose each host is, as the tables have it. */
+  readonly #owners = new Map<string, string>()
   readonly #patterns = new PatternCache()
   #prepared: Prepared[] = []
 
@@ -76,32 +78,47 @@ export class WorkerProgram {
     this.#prepared = []
   }
 
-  /** Swaps what was prepared, the refused tenants left out, and takes away what is removed: all in this turn. */
-  commit(
+  /**
+   * Swaps what was prepared, the refused tenants left out, and takes away what is removed. A tenant changes whole in one
+   * turn, and so do all that take a host from another; thousands of others follow in slices, because one turn for all of
+   * them would hold every request up. No host is without an owner in between.
+   */
+  async commit(
     refused: readonly string[],
     removedTenants: readonly string[],
     removedPools: readonly { readonly tenant: string; readonly key: string }[],
-  ): void {
+  ): Promise<void> {
     const left = new Set(refused)
     const swapped = this.#prepared.filter(({ shard }) => !left.has(shard.tenant))
     this.#prepared = []
     const { hosts, tls, pools, leases, state } = this.#tables
+    const clock = new TurnClock()
+    const takers = swapped.filter(({ shard }) => this.#takesHost(shard))
+    for (const prepared of takers) this.#swap(prepared)
+    const taking = new Set(takers.map(({ shard }) => shard.tenant))
+    const others = swapped.filter(({ shard }) => !taking.has(shard.tenant))
+    for (const prepared of others) {
+      await clock.yieldIfLong()
+      this.#swap(prepared)
+    }
+    // Their hosts that somebody has taken by now stay with the taker.
     for (const tenant of removedTenants) {
+      await clock.yieldIfLong()
+      this.#giveUp(tenant)
       hosts.replace(tenant, undefined)
       tls.replace(tenant, undefined)
-      leases.end(tenant, () => true, 'NoHost')
-      this.#active.delete(tenant)
-    }
-    for (const { shard, program } of swapped) {
-      hosts.replace(shard.tenant, program)
-      tls.replace(shard.tenant, shard)
     }
     pools.update(
       [],
       removedPools.map(({ key }) => key),
     )
     for (const { tenant, key } of removedPools) state.dropPool(tenant, key)
+    for (const tenant of removedTenants) {
+      leases.end(tenant, () => true, 'NoHost')
+      this.#active.delete(tenant)
+    }
     for (const { shard } of swapped) {
+      await clock.yieldIfLong()
       for (const { concerns, reason } of endingsOf(this.#active.get(shard.tenant), shard)) {
         leases.end(shard.tenant, concerns, reason)
       }
@@ -112,6 +129,26 @@ export class WorkerProgram {
   /** The state of these tenants was swept. */
   forget(tenants: readonly string[]): void {
     for (const tenant of tenants) this.#tables.state.dropTenant(tenant)
+  }
+
+  #giveUp(tenant: string): void {
+    for (const { host } of this.#active.get(tenant)?.hosts ?? []) {
+      if (this.#owners.get(host) === tenant) this.#owners.delete(host)
+    }
+  }
+
+  #swap({ shard, program }: Prepared): void {
+    this.#giveUp(shard.tenant)
+    for (const { host } of shard.hosts) this.#owners.set(host, shard.tenant)
+    this.#tables.hosts.replace(shard.tenant, program)
+    this.#tables.tls.replace(shard.tenant, shard)
+  }
+
+  #takesHost(shard: TenantShard): boolean {
+    return shard.hosts.some(({ host }) => {
+      const owner = this.#owners.get(host)
+      return owner !== undefined && owner !== shard.tenant
+    })
   }
 }
 
