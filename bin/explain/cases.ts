@@ -36,7 +36,8 @@ export function readCases(file: string): readonly ExplainCase[] {
   })
 }
 
-function readCase(item: unknown, place: string): ExplainCase {
+/** One request of a case file. `place` names it in failures. */
+export function readCase(item: unknown, place: string): ExplainCase {
   const fields = record(item, place)
   const strange = Object.keys(fields).find((field) => !FIELDS.includes(field))
   if (strange !== undefined) throw usageFailure(`${place}: ${strange} is none of ${FIELDS.join(', ')}.`)

@@ -103,7 +103,12 @@ function sameHosts(before: OwnedHosts, now: OwnedHosts): boolean {
     before.patterns.length === now.patterns.length &&
     before.patterns.every((each, index) => {
       const other = now.patterns[index]
-      return other !== undefined && each.pattern === other.pattern && sameTexts(each.except, other.except)
+      return (
+        other !== undefined &&
+        each.pattern === other.pattern &&
+        sameTexts(each.carved, other.carved) &&
+        sameTexts(each.lost, other.lost)
+      )
     })
   )
 }

@@ -123,7 +123,10 @@ function groupPods(objects: ReadonlyMap<string, IndexedPod>): NamespacePods {
   const addressesOf = new Map<string, readonly string[]>()
   const holders = new Map<string, string[]>()
   for (const name of [...objects.keys()].sort(compareText)) {
-    const addresses = objects.get(name)?.addresses ?? []
+    const pod = objects.get(name)
+    // A malformed Pod is absent: its presence alone must not turn the others' endpoints away.
+    if (pod === undefined || pod.problems.length > 0) continue
+    const { addresses } = pod
     addressesOf.set(name, addresses)
     for (const address of addresses) {
       const names = holders.get(address)

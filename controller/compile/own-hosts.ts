@@ -24,8 +24,10 @@ export interface OwnedHosts {
 
 export interface OwnedPattern {
   readonly pattern: string
-  /** Patterns under it that are not the tenant's: carved out, or lost to another. */
-  readonly except: readonly string[]
+  /** Hosts under it that the Tenant itself carved out. */
+  readonly carved: readonly string[]
+  /** Patterns under it that another holds or asks for. */
+  readonly lost: readonly string[]
 }
 
 export interface HostOwnership {
@@ -41,10 +43,11 @@ export type HostStanding = 'owned' | 'contested' | 'foreign'
 /** Whether a tenant may serve a hostname of a Route. */
 export function hostStanding(hosts: OwnedHosts, hostname: string): HostStanding {
   let contested = hosts.refused.some((pattern) => patternCovers(pattern, hostname))
-  for (const { pattern, except } of hosts.patterns) {
+  for (const { pattern, carved, lost } of hosts.patterns) {
     if (!patternCovers(pattern, hostname)) continue
-    if (!except.some((lost) => patternCovers(lost, hostname))) return 'owned'
-    contested = true
+    const isLost = lost.some((each) => patternCovers(each, hostname))
+    if (!isLost && !carved.includes(hostname)) return 'owned'
+    contested ||= isLost
   }
   return contested ? 'contested' : 'foreign'
 }
@@ -191,10 +194,10 @@ class HostDealer {
     for (const want of wants) {
       if (isRefused(want)) continue
       const carved = exceptions.filter((host) => host !== want.pattern && patternCovers(want.pattern, host))
-      const except = [...new Set([...want.lost.keys(), ...carved])].sort(compareText)
-      patterns.push({ pattern: want.pattern, except })
+      const lost = [...want.lost.keys()]
+      patterns.push({ pattern: want.pattern, carved: carved.sort(compareText), lost: lost.sort(compareText) })
       if (this.#underForeignWildcard(want.pattern, tenant)) anchors.add(want.pattern)
-      for (const pattern of except) if (this.#grantedAbove(pattern, true) === tenant) holes.add(pattern)
+      for (const pattern of [...carved, ...lost]) if (this.#grantedAbove(pattern, true) === tenant) holes.add(pattern)
     }
     for (const pattern of holes) if (this.#granted.has(pattern)) holes.delete(pattern)
     return {

@@ -220,7 +220,7 @@ class Shadows {
           const rule = rules[winner]
           if (rule !== undefined) causes.set(rule.route.indexed.ref, rule.plan.id.rule)
         }
-        const names = [...causes].map(([ref, rule]) => `Route ${ref.namespace}/${ref.name} rule ${rule}`)
+        const names = [...causes].map(([ref, rule]) => `spec.rules[${rule}] of Route ${ref.namespace}/${ref.name}`)
         const message = `The match never wins on ${hosts.sort(compareText).join(', ')}: ${names.sort(compareText).join(', ')} has the same and comes first. Remove one, or make this one more specific.`
         issues.push(
           createIssue(loser.route.subject, 'warns', 'Shadowed', message, {

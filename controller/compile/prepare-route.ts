@@ -39,7 +39,7 @@ function prepareRule(rule: RouteRule, path: FieldPath, problems: FieldProblem[])
     name: rule.name ?? '',
     matches,
     backendRefs: rule.backendRefs ?? [],
-    ...prepareFilters(rule, matches, path, problems),
+    ...prepareFilters(rule, path, problems),
     settings: filledSettings(rule),
   }
 }
