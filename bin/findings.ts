@@ -1,6 +1,5 @@
 // Joins what the source could not read and what compile says into one list with positions. Used by compile and diff.
 import { compareText } from '../model/canonical.ts'
-import { objectKey, tupleKey } from '../model/resources.ts'
 import { issuesAt, type Loaded, positionText } from './load.ts'
 import type { Finding } from './output/issues.ts'
 
@@ -23,12 +22,6 @@ export function findingsOf(loaded: Pick<Loaded, 'problems' | 'result' | 'locate'
     }),
   )
   return [...fromSource, ...fromCompile].sort((a, b) => comparePositions(a.position, b.position))
-}
-
-/** Tells findings apart wherever they stand: the same mistake in another file is the same finding. */
-export function findingKey(finding: Finding): string {
-  const { issue, message } = finding
-  return tupleKey([issue === undefined ? '' : objectKey(issue.object), issue?.reason ?? '', message])
 }
 
 function comparePositions(a: string, b: string): number {

@@ -1,7 +1,7 @@
 // What the demo does, apart from how it looks: traffic, the actions behind the keys, the figures of each second. The
 // screen and the JSON lines are two listeners of the same session.
 import type { ChildProcess } from 'node:child_process'
-import { findingKey } from '../bin/findings.ts'
+import { findingKey } from '../bin/finding-key.ts'
 import type { Finding } from '../bin/output/issues.ts'
 import type { Backends } from './backends.ts'
 import { type Counters, countersOf, rowOf, type TenantRow } from './figures.ts'

@@ -51,14 +51,15 @@ export function addDemo(program: Command): void {
 
 async function runDemoVerb(flags: DemoFlags, terminal: Terminal): Promise<number> {
   if (flags.noisy === true && flags.for === undefined) throw usageFailure('--noisy needs --for, such as --for 30s')
-  const [{ runDemo }, { createDemoGateway }] = await Promise.all([
-    import('../../demo/main.ts'),
-    import('../demo-gateway.ts'),
-  ])
+  const { runDemo } = await import('../../demo/main.ts')
   return await runDemo(
     {
       version: atriumVersion(),
-      startGateway: (folders, written) => createDemoGateway(folders, written, flags, terminal),
+      // Imported while the backends start: it is most of the program.
+      startGateway: async (folders, written) => {
+        const { createDemoGateway } = await import('../demo-gateway.ts')
+        return await createDemoGateway(folders, written, flags, terminal)
+      },
       forMs: flags.for,
       noisy: flags.noisy === true,
       screen: flags.tui && terminal.interactive && process.stdin.isTTY,

@@ -71,7 +71,8 @@ async function runDiff(flags: DiffFlags, terminal: Terminal): Promise<number> {
 
 async function compareFolders(from: readonly string[], to: readonly string[], flags: DiffFlags): Promise<Answer> {
   const { loadFolders } = await import('../load.ts')
-  const { findingKey, findingsOf } = await import('../findings.ts')
+  const { findingKey } = await import('../finding-key.ts')
+  const { findingsOf } = await import('../findings.ts')
   const { compareSnapshots } = await import('../diff/compare.ts')
   const { loosenedBodies } = await import('../diff/loosened.ts')
   const { createDecoders } = await import('../../model/decode.ts')
