@@ -49,7 +49,7 @@ export interface DataplaneOptions {
   readonly defaultCertificate?: CertificateMaterial
   /** Name for `k8s.pod.name` in the log and for answers to the publisher. */
   readonly pod?: string
-  /** Megabytes of heap of one worker. Default: its share of 60 % of the machine's memory, 256 to 4,096. */
+  /** Megabytes of heap of one worker, at least 64. Default: its share of 60 % of the machine's memory, 256 to 4,096. */
   readonly workerHeap?: number
   /** A worker whose loop stands still for this long is replaced. Default 2,000; null: never. */
   readonly stallAfter?: number | null
@@ -104,6 +104,7 @@ export interface Dataplane {
 const SWEEP_EVERY = 30_000
 const LOG_IN_FLIGHT = 4_194_304
 const FLUSH_TIME = 2_000
+const MIN_HEAP = 64
 
 /**
  * Starts the workers and the admin listener. Rejects with PortTaken where a port cannot be had, and with the reason of
@@ -308,7 +309,8 @@ class RunningDataplane implements Dataplane {
         log: this.#sink === undefined ? null : { pod, limit: LOG_IN_FLIGHT },
       },
       resourceLimits: {
-        maxOldGenerationSizeMb: workerHeap ?? Math.min(4_096, Math.max(256, share)),
+        // V8 ends the whole process where a heap is too small to begin with.
+        maxOldGenerationSizeMb: Math.max(MIN_HEAP, workerHeap ?? Math.min(4_096, Math.max(256, share))),
         // Many live connections fill a small young generation (dataplane-measurements 9b).
         maxYoungGenerationSizeMb: 64,
       },

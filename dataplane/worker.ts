@@ -31,6 +31,7 @@ type Send = (report: WorkerReport, transfer?: readonly ArrayBuffer[]) => void
 class ServingWorker {
   readonly #settings: WorkerSettings
   readonly #send: Send
+  readonly #trusted: AddressRanges
   readonly #state: SharedState
   readonly #hosts = new HostTable()
   readonly #pools = new PoolTable()
@@ -46,6 +47,7 @@ class ServingWorker {
   constructor(settings: WorkerSettings, send: Send) {
     this.#settings = settings
     this.#send = send
+    this.#trusted = new AddressRanges(settings.trustForwarded.flatMap(readCidr))
     this.#state = new SharedState(settings.state, settings.column)
     const certificate = settings.defaultCertificate
     this.#tls = new TlsTable(
@@ -119,7 +121,7 @@ class ServingWorker {
       reusePort: order.share,
       handler: createHandler(this.#context),
       refuse: createRefuse(this.#context),
-      trustForwarded: new AddressRanges(this.#settings.trustForwarded.flatMap(readCidr)),
+      trustForwarded: this.#trusted,
       leases: this.#leases,
     }
     const plain = await listen({ ...shared, port: order.port })

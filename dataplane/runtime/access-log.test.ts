@@ -130,7 +130,6 @@ describe('access log', () => {
         await log.flush()
         expect(lines).toHaveLength(1)
         const [line = ''] = lines
-        // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not be there
         expect(line).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/)
         const read: Record<string, unknown> = JSON.parse(line)
         expect(read['url.path']).toBe(path.toWellFormed() === path ? path : read['url.path'])

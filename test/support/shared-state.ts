@@ -1,7 +1,7 @@
 // Shared state with one allocator and as many views of it as a test needs, in one thread or several.
 import type { LimiterId } from '../../model/filter.ts'
 import type { Pool, RouteId, RoutePlan, TenantShard } from '../../model/snapshot.ts'
-import { SharedState } from '../../dataplane/runtime/shared-state.ts'
+import type { SharedState } from '../../dataplane/runtime/shared-state.ts'
 import { StateAllocator } from '../../dataplane/runtime/shared-state-allocator.ts'
 import type { Needs } from '../contracts/pod-state.ts'
 
