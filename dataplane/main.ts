@@ -105,6 +105,8 @@ const SWEEP_EVERY = 30_000
 const LOG_IN_FLIGHT = 4_194_304
 const FLUSH_TIME = 2_000
 const MIN_HEAP = 64
+/** In a second. */
+const FAULTS_TOLD = 10
 
 /**
  * Starts the workers and the admin listener. Rejects with PortTaken where a port cannot be had, and with the reason of
@@ -148,6 +150,8 @@ class RunningDataplane implements Dataplane {
   #sweeper: NodeJS.Timeout | undefined
   #draining = false
   #faults = 0
+  #faultSecond = 0
+  #faultsTold = 0
 
   constructor(options: DataplaneOptions, workers: number, notice: (notice: DataplaneNotice) => void) {
     this.#options = options
@@ -333,6 +337,11 @@ class RunningDataplane implements Dataplane {
       this.#sink?.write(report.batch, report.lines, () => {})
     } else if (report.type === 'fault') {
       this.#faults++
+      const second = Math.floor(this.#now() / 1_000)
+      if (second !== this.#faultSecond) this.#faultsTold = 0
+      this.#faultSecond = second
+      // All are counted; a request that is sent again and again must not drown everything else that is printed.
+      if (++this.#faultsTold > FAULTS_TOLD) return
       const text = `worker ${column} failed at request ${report.requestId} of tenant ${report.tenant}: ${report.message}`
       this.#notice({ type: 'Fault', text })
     }

@@ -40,7 +40,7 @@ export async function canSharePorts(): Promise<boolean> {
 }
 
 /** What to tell the user about a port that cannot be had. */
-export function portSentence(host: string, port: number, code: string): string {
+function portSentence(host: string, port: number, code: string): string {
   if (code === 'EADDRINUSE') return `port ${port} is in use by another process`
   if (code === 'EACCES') return `port ${port} needs more rights than this process has; choose one above 1023`
   if (code === 'EADDRNOTAVAIL') return `${host} is no address of this machine`

@@ -32,14 +32,14 @@ function digest(value: unknown): string {
 }
 
 /** The pool of a small tenant. */
-export function smallPool({ tenant, ports }: SmallTenant): Pool {
+function smallPool({ tenant, ports }: SmallTenant): Pool {
   const id: PoolId = { tenant, namespace: tenant, service: 'backend', port: 80, tls: '' }
   const endpoints = ports.map((port) => ({ address: '127.0.0.1', port, zone: '', state: 'ready' }) as const)
   return { id, hash: digest(endpoints), endpoints }
 }
 
 /** The shard of a small tenant. */
-export function smallShard(small: SmallTenant): TenantShard {
+function smallShard(small: SmallTenant): TenantShard {
   const { tenant, host } = small
   const service = { namespace: tenant, name: 'backend', port: '80' }
   const body: Omit<TenantShard, 'hash'> = {
