@@ -12,15 +12,7 @@ export interface Compiled {
 }
 
 /** Kinds that keep a last good form. Grants, Pods and Namespaces give permissions: a broken one gives none. */
-export const KEPT_KINDS: readonly Kind[] = [
-  'Tenant',
-  'Route',
-  'Policy',
-  'Service',
-  'EndpointSlice',
-  'Secret',
-  'ConfigMap',
-]
+const KEPT_KINDS: readonly Kind[] = ['Tenant', 'Route', 'Policy', 'Service', 'EndpointSlice', 'Secret', 'ConfigMap']
 
 /** Kinds whose acceptance is more than their shape, so that it stands in CompileResult.objects. */
 const JUDGED_KINDS: ReadonlySet<Kind> = new Set<Kind>(['Tenant', 'Route', 'Policy'])

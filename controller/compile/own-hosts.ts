@@ -74,7 +74,7 @@ export function ownHosts(forms: readonly TenantForm[], claims: ClaimIndex): Host
 
 class HostDealer {
   readonly #forms: readonly TenantForm[]
-  readonly #claims: ClaimIndex
+  readonly #held: ClaimIndex
   readonly #wants = new Map<string, Want[]>()
   readonly #exceptions = new Map<string, ReadonlySet<string>>()
   readonly #handovers = new Handovers('HostHandedOver')
@@ -84,13 +84,13 @@ class HostDealer {
 
   constructor(forms: readonly TenantForm[], claims: ClaimIndex) {
     this.#forms = forms
-    this.#claims = claims
+    this.#held = claims
   }
 
   deal(): HostOwnership {
     const wants = this.#forms.map((tenant) => this.#collect(tenant))
     for (const list of wants) for (const want of list) this.#contestWant(want)
-    for (const { name, tenant } of this.#claims.hosts()) this.#contestClaim(name, tenant)
+    for (const { name, tenant } of this.#held.hosts()) this.#contestClaim(name, tenant)
     for (const want of wants.flat()) {
       if (!isRefused(want)) this.#granted.set(want.pattern, want.tenant.name)
       for (const [region, loss] of want.lost) this.#issues.push(lossIssue(want, region, loss))
@@ -98,17 +98,19 @@ class HostDealer {
     const byTenant = new Map(
       this.#forms.map((tenant, index) => [tenant.name, this.#owned(tenant.name, wants[index] ?? [])]),
     )
-    const claims = wants
-      .flat()
-      .filter((want) => this.#mayClaim(want))
-      .map((want): WantedClaim => ({ what: 'host', name: want.pattern, tenant: want.tenant.name }))
+    const claims = wants.flatMap((list) => this.#claims(list))
     return { byTenant, issues: this.#issues, claims, effects: this.#handovers.effects() }
   }
 
-  /** A pattern in a contest that nobody has won is not claimed: storing the claim would decide the contest. */
-  #mayClaim(want: Want): boolean {
-    if (this.#claims.hostHolder(want.pattern) === want.tenant.name) return true
-    return !isRefused(want) && [...want.lost.values()].every((loss) => loss.holder !== undefined)
+  #claims(wants: readonly Want[]): readonly WantedClaim[] {
+    const disputed = wants.flatMap((want) => [...want.lost].filter(([, loss]) => loss.holder === undefined))
+    return wants
+      .filter((want) => {
+        if (this.#held.hostHolder(want.pattern) === want.tenant.name) return true
+        // Over a contest that nobody has won nothing is claimed: storing the claim would decide the contest.
+        return !isRefused(want) && !disputed.some(([region]) => patternCovers(want.pattern, region))
+      })
+      .map((want) => ({ what: 'host', name: want.pattern, tenant: want.tenant.name }))
   }
 
   #collect(tenant: TenantForm): readonly Want[] {
@@ -167,7 +169,7 @@ class HostDealer {
 
   /** Who holds exactly this pattern without asking for it any more. */
   #bareHolder(name: string): string | undefined {
-    const holder = this.#claims.hostHolder(name)
+    const holder = this.#held.hostHolder(name)
     const asks = (this.#wants.get(name) ?? []).some((want) => want.tenant.name === holder)
     return asks ? undefined : holder
   }
@@ -175,7 +177,7 @@ class HostDealer {
   /** Who holds a pattern: the most specific claim on it or above it. */
   #holderOf(pattern: string): string | undefined {
     for (const name of coveringPatterns(pattern)) {
-      const holder = this.#claims.hostHolder(name)
+      const holder = this.#held.hostHolder(name)
       if (holder !== undefined && !this.#carvedOut(holder, name, pattern)) return holder
     }
     return undefined
@@ -255,7 +257,7 @@ function lossIssue(want: Want, region: string, loss: Loss): Issue {
 }
 
 /** The pattern itself, then every wildcard above it, the longest first. */
-export function* coveringPatterns(pattern: string): Generator<string> {
+function* coveringPatterns(pattern: string): Generator<string> {
   yield pattern
   const name = pattern.startsWith('*.') ? pattern.slice(2) : pattern
   for (let dot = name.indexOf('.'); dot >= 0; dot = name.indexOf('.', dot + 1)) yield `*${name.slice(dot)}`

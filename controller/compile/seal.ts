@@ -58,7 +58,7 @@ function bucketNames(names: readonly string[]): readonly (readonly string[])[] {
 }
 
 /** Freezes plain data all the way down; what is frozen already was frozen all the way down. */
-export function deepFreeze<Value>(value: Value): Value {
+function deepFreeze<Value>(value: Value): Value {
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return value
   Object.freeze(value)
   if (value instanceof Map) for (const entry of value.values()) deepFreeze(entry)

@@ -4,9 +4,9 @@ import { Hidden } from '../../model/hidden.ts'
 import type { Kind, Material, SourceObject } from '../../model/resources.ts'
 import type { Choice } from './random.ts'
 
-export const TENANTS = ['acme', 'beta', 'core', 'dora'] as const
-export const NAMESPACES = ['acme-a', 'acme-b', 'beta-a', 'core-a', 'dora-a', 'free-a'] as const
-export const HOSTS = [
+const TENANTS = ['acme', 'beta', 'core', 'dora'] as const
+const NAMESPACES = ['acme-a', 'acme-b', 'beta-a', 'core-a', 'dora-a', 'free-a'] as const
+const HOSTS = [
   'a.test',
   '*.a.test',
   'x.a.test',

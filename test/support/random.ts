@@ -1,7 +1,7 @@
 // Repeatable numbers and choices, so that a failing seed is a whole bug report.
 
 /** Numbers in [0, 1) (mulberry32). */
-export function randomFrom(seed: number): () => number {
+function randomFrom(seed: number): () => number {
   let state = seed >>> 0
   return () => {
     state = (state + 0x6d2b79f5) >>> 0
