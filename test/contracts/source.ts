@@ -21,6 +21,8 @@ export interface InputObject {
 export interface SourceDriver {
   /** A source over what has been written so far. */
   create(): Source
+  /** The input is held to the schemas before a source sees it. */
+  readonly validates?: boolean
   /** Creates or replaces an object. */
   write(object: InputObject): Promise<void>
   remove(object: ObjectRef): Promise<void>
@@ -103,13 +105,13 @@ function hostOf(state: SourceState, namespace: string, name: string): unknown {
   return typeof spec === 'object' && spec !== null && 'hostnames' in spec ? String(spec.hostnames) : undefined
 }
 
-/** Everything in a set but its revision and generations, as text. */
+/** Everything in a set but its revision, generations and identities, as text. */
 function contentOf(resources: Pick<ResourceSet, 'partitions'>): string {
   const objects = [...resources.partitions.values()].flatMap((partition) =>
     [...partition.objects.values()].flatMap((byName) =>
       [...byName.values()].map(({ kind, metadata, body, material }) => [
         kind,
-        { ...metadata, generation: 0 },
+        { ...metadata, generation: 0, uid: '' },
         body,
         material,
       ]),
@@ -160,7 +162,7 @@ export function describeSource(name: string, createDriver: () => Promise<SourceD
         labels: { team: 'x' },
       })
       expect(find(state, { kind: 'Namespace', namespace: '', name: 'a' })?.metadata.labels).toEqual({ team: 'x' })
-      expect(find(state, { kind: 'Service', namespace: 'b', name: 'web' })?.body).toEqual({
+      expect(find(state, { kind: 'Service', namespace: 'b', name: 'web' })?.body).toMatchObject({
         spec: { ports: [{ port: 80 }] },
       })
       expect(state.problems).toEqual([])
@@ -241,7 +243,8 @@ export function describeSource(name: string, createDriver: () => Promise<SourceD
       expect(last.resources.partitions.get('a')).toBe(after.resources.partitions.get('a'))
     })
 
-    test('a spec is not judged: whatever was written comes through', async () => {
+    test('a spec is not judged: whatever was written comes through', async ({ skip }) => {
+      if (driver.validates === true) return skip()
       await driver.write({ ...routeInput('a', 'odd', 'x.test'), spec: { hostnames: 5, nonsense: [{ deep: true }] } })
       await driver.write(routeInput('a', 'good', 'good.test'))
       const { source } = await start()

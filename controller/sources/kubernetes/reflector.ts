@@ -13,10 +13,13 @@ import { readWatchEvent } from './watch-event.ts'
 import { RoundFailure, WatchRound } from './watch-round.ts'
 import type { WatchStatus } from './watch-status.ts'
 
+/** Where lists and events go. */
+export type ListedObjects = Pick<KindCache, 'size' | 'beginList' | 'listed' | 'endList' | 'apply'>
+
 export interface ReflectorOptions {
   readonly client: ApiClient
   readonly resource: ApiResource
-  readonly cache: KindCache
+  readonly cache: ListedObjects
   /** One namespace. Default: all. */
   readonly namespace?: string
   readonly fieldSelector?: string
