@@ -21,6 +21,20 @@ export interface StateStore {
   save(state: StoredState): Promise<void>
 }
 
+/** A store that several replicas share: all read, the one that leads writes. */
+export interface SharedStateStore extends StateStore {
+  /**
+   * This replica leads from now on: whatever a predecessor still writes is refused. Resolves with what is stored. Rejects
+   * where that cannot be made sure, with NotLeaderError where a newer leader has been here.
+   */
+  lead(fence: number): Promise<LoadedState>
+  /** This replica leads no more: `save` rejects with NotLeaderError. */
+  follow(): void
+}
+
+/** Another replica leads. */
+export class NotLeaderError extends Error {}
+
 /** A store that forgets with the process. */
 export function createMemoryStore(): StateStore {
   let kept: StoredState = { claims: [], lastGood: [] }

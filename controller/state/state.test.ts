@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 import type { Claim, LastGood } from '../../model/resources.ts'
 import { makeCa, makeLeaf } from '../../test/support/certificates.ts'
+import { stateStoreSuite } from '../../test/contracts/state-store.ts'
 import { inspectSecret } from '../sources/inspect-material.ts'
 import { createFolderStore } from './folder-store.ts'
 import { expireClaims, reconcileClaims } from './reconcile-claims.ts'
@@ -72,6 +73,18 @@ describe('claims', () => {
     )
   })
 })
+
+stateStoreSuite(
+  'a folder',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'atrium-state-'))
+    return {
+      open: () => Promise.resolve(createFolderStore(join(folder, 'state'))),
+      cleanUp: () => rm(folder, { recursive: true, force: true }),
+    }
+  },
+  20,
+)
 
 describe('the folder store', () => {
   let folder: string
