@@ -72,7 +72,7 @@ spec:
 )
 const ca = await makeCa('churn')
 async function rotate(): Promise<void> {
-  const leaf = await makeLeaf(ca, { names: ['victim.test'] })
+  const leaf = await makeLeaf(ca, { names: ['victim.test'], notAfter: new Date(Date.now() + 90 * 86_400_000) })
   put(
     'certificate.yaml',
     `apiVersion: v1
@@ -202,16 +202,18 @@ function probe(number: number): Promise<void> {
   })
 }
 
-const began = performance.now()
-const pending = new Set<Promise<void>>()
-let number = 0
-let round = 0
-const movers = [
-  setInterval(() => editNeighbour(++round), 100),
-  setInterval(() => void rotate(), 2_000),
-  setInterval(() => void bounce(), 1_000),
-]
 let turn = 0
+let moving = true
+let bounces = 0
+/** One backend at a time, at most one a second: with the next one down as well there would be nobody left to ask. */
+async function bounceForever(): Promise<void> {
+  while (moving) {
+    const next = performance.now() + 1_000
+    await bounce()
+    bounces += 1
+    await new Promise((resolve) => setTimeout(resolve, Math.max(50, next - performance.now())))
+  }
+}
 async function bounce(): Promise<void> {
   const port = [portA, portB, portC][turn++ % 3] ?? portA
   const child = backends.get(port)
@@ -220,6 +222,12 @@ async function bounce(): Promise<void> {
   await new Promise((resolve) => child.once('exit', resolve))
   await startBackend(port)
 }
+const bouncing = bounceForever()
+const began = performance.now()
+const pending = new Set<Promise<void>>()
+let number = 0
+let round = 0
+const movers = [setInterval(() => editNeighbour(++round), 100), setInterval(() => void rotate(), 2_000)]
 await new Promise<void>((resolve) => {
   const tick = setInterval(() => {
     const elapsed = performance.now() - began
@@ -235,6 +243,8 @@ await new Promise<void>((resolve) => {
   }, 5)
 })
 for (const mover of movers) clearInterval(mover)
+moving = false
+await bouncing
 await Promise.all(pending)
 
 const posts = new Map<string, number>()
@@ -255,6 +265,7 @@ console.log(
     signal,
     seconds,
     edits: round,
+    bounces,
     sent: tally.sent,
     ok: tally.ok,
     failed: Object.fromEntries(tally.failed),
