@@ -191,19 +191,20 @@ export class FakeApi {
   }
 
   #answer(request: FakeRequest, response: Http2ServerResponse): void {
-    if (request.token !== this.token) return send(response, { status: 401 })
-    const fault = this.faults.answer?.(request)
+    const { verb, plural, namespace, name } = request
+    const fault = request.token === this.token ? this.faults.answer?.(request) : { status: 401 }
     if (fault === 'hang') return
-    if (fault !== undefined) return send(response, fault)
-    if (this.absent.has(request.plural) || request.verb === 'other') return send(response, { status: 404 })
-    if (request.verb === 'watch') return this.#watch(request, response)
-    const { plural, namespace, name } = request
-    const view = this.faults.lagging?.is(request) === true ? this.faults.lagging.view : this.store.snapshot()
-    if (request.verb === 'get') {
-      const found = listOf(view.objects, plural, namespace).find((each) => each.metadata['name'] === name)
-      return send(response, found === undefined ? { status: 404 } : { status: 200, text: JSON.stringify(found) })
+    if (fault !== undefined) send(response, fault)
+    else if (this.absent.has(plural) || verb === 'other') send(response, { status: 404 })
+    else if (verb === 'watch') this.#watch(request, response)
+    else {
+      const view = this.faults.lagging?.is(request) === true ? this.faults.lagging.view : this.store.snapshot()
+      if (verb === 'list') this.#list(request, response, view)
+      else {
+        const found = listOf(view.objects, plural, namespace).find((each) => each.metadata['name'] === name)
+        send(response, found === undefined ? { status: 404 } : { status: 200, text: JSON.stringify(found) })
+      }
     }
-    this.#list(request, response, view)
   }
 
   #list(request: FakeRequest, response: Http2ServerResponse, view: StoreSnapshot): void {
@@ -212,7 +213,10 @@ export class FakeApi {
     let page = { revision: view.revision, rest: listOf(view.objects, request.plural, request.namespace) }
     if (token !== null) {
       const kept = this.#pages.get(token)
-      if (kept === undefined || kept.revision < this.store.compactedAt) return send(response, { status: 410 })
+      if (kept === undefined || kept.revision < this.store.compactedAt) {
+        send(response, { status: 410 })
+        return
+      }
       page = kept
     }
     const rest = page.rest.filter((object) => selected(request, object))
