@@ -189,8 +189,8 @@ const endpointsAnswerShape = variant({
 })
 export type EndpointsAnswer = ValueOf<typeof endpointsAnswerShape>
 
-const positionQueryShape = acknowledgementShape
-/** A pod tells what it has, and that it is there. */
+const positionQueryShape = fields({ active: setShape, name: text(253), port: whole(1, 65_535) })
+/** A pod tells what it has, and that it is there, under its name, listening on a port of the address of the call. */
 export type PositionQuery = ValueOf<typeof positionQueryShape>
 const positionAnswerShape = fields({
   /** The newest set of the controller asked; null before it has one. */
@@ -203,6 +203,8 @@ export type PositionAnswer = ValueOf<typeof positionAnswerShape>
 const signingRequestShape = fields({
   /** PEM, PKCS #10. Nothing of it is used but the key. */
   csr: text(8_192, /^-----BEGIN CERTIFICATE REQUEST-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE REQUEST-----\s*$/),
+  /** On which it listens; 0 where it does not know yet. */
+  port: whole(0, 65_535),
 })
 export type SigningRequest = ValueOf<typeof signingRequestShape>
 

@@ -202,3 +202,10 @@ export function poolKey(id: PoolId): string {
 export function routeKey(id: RouteId): string {
   return tupleKey([id.tenant, id.namespace, id.route, id.ruleName === '' ? `#${id.rule}` : `=${id.ruleName}`])
 }
+
+/** The tenant of a pool, from its key. '' where the text is no key. */
+export function tenantOfPoolKey(key: string): string {
+  const colon = key.indexOf(':')
+  const length = colon < 0 ? Number.NaN : Number(key.slice(0, colon))
+  return Number.isSafeInteger(length) && length >= 0 ? key.slice(colon + 1, colon + 1 + length) : ''
+}

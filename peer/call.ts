@@ -102,8 +102,12 @@ export class PeerCaller {
     })
     const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeout} ms`)), timeout)
     request.setTimeout(idle, () => request.destroy(new Error(`nothing came for ${idle} ms`)))
+    let answer: IncomingMessage | undefined
     const response = new Promise<IncomingMessage>((resolve, reject) => {
-      request.once('response', resolve)
+      request.once('response', (incoming: IncomingMessage) => {
+        answer = incoming
+        resolve(incoming)
+      })
       request.on('error', (error: NodeJS.ErrnoException) => {
         const stale = request.reusedSocket && (error.code === 'ECONNRESET' || error.code === 'EPIPE')
         reject(stale ? new StaleConnection(error.message) : error)
@@ -119,7 +123,7 @@ export class PeerCaller {
         clearTimeout(timer)
         request.setTimeout(0)
         // An answer that was not read to its end, or a body not sent to its end, leaves a connection of no use.
-        if (!request.writableFinished || request.res?.complete !== true) request.destroy()
+        if (!request.writableFinished || answer?.complete !== true) request.destroy()
         if (typeof body?.content === 'object') body.content.destroy()
       },
     }

@@ -13,8 +13,6 @@ export interface PeerListenerOptions {
   readonly host: string
   readonly port: number
   readonly credentials: PeerCredentials
-  /** Certificates of other releases are refused. */
-  readonly release: string
   /** Refuse whoever shows no certificate already in the handshake. Otherwise `requireRole` does it, route by route. */
   readonly requireCertificate: boolean
   /** Puts the routes in. */

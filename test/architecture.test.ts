@@ -37,7 +37,8 @@ const LAWS: readonly Law[] = [
   { who: /^policies\//, mayImport: [/^model\//] },
   { who: /^controller\/compile\//, mayImport: [/^model\//, /^policies\/index\.ts$/, /^controller\/compile\//] },
   { who: /^controller\/sources\//, mayImport: [/^model\//, /^controller\/sources\//] },
-  { who: /^controller\/publish\//, mayImport: [/^model\//, /^controller\/publish\//] },
+  { who: /^peer\//, mayImport: [/^model\//, /^peer\//] },
+  { who: /^controller\/publish\//, mayImport: [/^(model|peer)\//, /^controller\/publish\//] },
   {
     // What compile found is what report tells, so it reads the types of the result.
     who: /^controller\/report\//,
@@ -48,11 +49,12 @@ const LAWS: readonly Law[] = [
       /^controller\/(sources\/source|publish\/publisher|api-calls)\.ts$/,
     ],
   },
-  { who: /^controller\//, mayImport: [/^model\//, /^policies\/index\.ts$/, /^controller\//] },
+  { who: /^controller\//, mayImport: [/^(model|peer)\//, /^policies\/index\.ts$/, /^controller\//] },
   { who: /^dataplane\/build\//, mayImport: [/^model\//, /^policies\/(index|filters)\.ts$/, /^dataplane\//] },
+  { who: /^dataplane\/receive\//, mayImport: [/^(model|peer)\//, /^dataplane\//] },
   { who: /^dataplane\/([^/]+)\//, mayImport: [/^model\//, /^dataplane\//] },
   { who: /^dataplane\//, mayImport: [/^model\//, /^policies\/(index|filters)\.ts$/, /^dataplane\//] },
-  { who: /^bin\//, mayImport: [/^(bin|model|policies|controller|dataplane|demo)\//, /^scripts\/generate\//] },
+  { who: /^bin\//, mayImport: [/^(bin|model|peer|policies|controller|dataplane|demo)\//, /^scripts\/generate\//] },
   { who: /^demo\//, mayImport: [/^(demo|bin|model)\//] },
   { who: /^scripts\//, mayImport: [/./] },
 ]

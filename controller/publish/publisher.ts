@@ -1,5 +1,5 @@
 // The contract of a publisher: it brings a snapshot to every dataplane pod and says what became of it. Types only.
-// in-process.ts (standalone) implements it; the mutual-TLS publisher of a cluster will.
+// in-process.ts (standalone) implements it; http-publisher.ts (a cluster) too.
 import type { Snapshot } from '../../model/snapshot.ts'
 
 /** What one pod answered. */

@@ -1,0 +1,87 @@
+// The calls of a controller that change what a pod serves: manifest, content, activate, and the short road for endpoints.
+// Only a controller of the release gets here. staging.ts decides; this file carries.
+import type { FastifyReply } from 'fastify'
+import { Readable } from 'node:stream'
+import {
+  type ContentAnswer,
+  type Position,
+  PUSH_LIMITS,
+  PUSH_PATHS,
+  type Reader,
+  readActivateOrder,
+  readEndpointsOrder,
+  readManifest,
+} from '../../model/push.ts'
+import { BadLines, readJsonLines } from '../../peer/lines.ts'
+import { type PeerApp, problem, requireRole } from '../../peer/listener.ts'
+import { ContentRefused, type Staging } from './staging.ts'
+
+/** Milliseconds of work in one turn of the loop. */
+const SLICE = 8
+
+/** Puts the routes in. */
+export function addPushRoutes(app: PeerApp, release: string, staging: Staging): void {
+  const onRequest = requireRole(release, 'controller')
+  const limit = (bodyLimit: number) => ({ onRequest, bodyLimit })
+  app.post(PUSH_PATHS.manifest, limit(PUSH_LIMITS.manifest), async (request, reply) =>
+    attempt(reply, request.body, readManifest, (manifest) => staging.propose(manifest)),
+  )
+  app.post(PUSH_PATHS.content, limit(PUSH_LIMITS.content), async (request, reply) => {
+    const position = readPosition(request.query)
+    const { body } = request
+    if (position === undefined || !(body instanceof Readable)) {
+      return await problem(reply, 400, 'Request', 'send JSON lines to ?fence=…&sequence=…')
+    }
+    return await guarded(reply, () => takeContent(staging, position, body))
+  })
+  app.post(PUSH_PATHS.activate, limit(PUSH_LIMITS.order), async (request, reply) =>
+    attempt(reply, request.body, readActivateOrder, (order) => staging.activate(order, order.root)),
+  )
+  app.post(PUSH_PATHS.endpoints, limit(PUSH_LIMITS.endpoints), async (request, reply) =>
+    attempt(reply, request.body, readEndpointsOrder, (order) => staging.applyEndpoints(order)),
+  )
+}
+
+/** Takes content line by line. Throws ContentRefused and BadLines. */
+export async function takeContent(staging: Staging, position: Position, body: Readable): Promise<ContentAnswer> {
+  const counts = { shards: 0, pools: 0 }
+  let from = performance.now()
+  for await (const line of readJsonLines(body, { line: PUSH_LIMITS.line, total: PUSH_LIMITS.content })) {
+    counts[staging.accept(position, line) === 'shard' ? 'shards' : 'pools']++
+    if (performance.now() - from < SLICE) continue
+    await new Promise((resolve) => setImmediate(resolve))
+    from = performance.now()
+  }
+  return { ...counts, complete: staging.lacking(position) === 0 }
+}
+
+async function attempt<Value>(
+  reply: FastifyReply,
+  body: unknown,
+  reader: Reader<Value>,
+  run: (value: Value) => Promise<unknown>,
+): Promise<unknown> {
+  const read = reader(body)
+  if (typeof read === 'string') return await problem(reply, 400, 'Request', `the message makes no sense: ${read}`)
+  return await guarded(reply, () => run(read.value))
+}
+
+async function guarded(reply: FastifyReply, run: () => Promise<unknown>): Promise<unknown> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof ContentRefused) return await problem(reply, 409, error.code, error.message)
+    if (error instanceof BadLines) return await problem(reply, 400, 'Request', error.message)
+    throw error
+  }
+}
+
+function readPosition(query: unknown): Position | undefined {
+  const { fence, sequence } = query as { readonly fence?: unknown; readonly sequence?: unknown }
+  const position = { fence: toCount(fence), sequence: toCount(sequence) }
+  return Number.isSafeInteger(position.fence) && Number.isSafeInteger(position.sequence) ? position : undefined
+}
+
+function toCount(text: unknown): number {
+  return typeof text === 'string' && /^[0-9]{1,16}$/.test(text) ? Number(text) : Number.NaN
+}

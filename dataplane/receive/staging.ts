@@ -1,0 +1,296 @@
+// What a pod has, and what is on its way to it: a manifest shows a set, content fills it, and only the whole of it is
+// handed on, at once. Knows nothing of the network. push-routes.ts and pull.ts feed it; the dataplane is what it feeds.
+import type { Digest } from '../../model/canonical.ts'
+import {
+  boundRefused,
+  comparePositions,
+  type EndpointsAnswer,
+  type EndpointsOrder,
+  FORMATS_READ,
+  type ManifestAnswer,
+  NOTHING,
+  type Position,
+  type PushAcknowledgement,
+  type PushManifest,
+  type RefusalReason,
+  type SetName,
+} from '../../model/push.ts'
+import { type ContentLine, poolLine, readContentLine } from '../../model/push-shard.ts'
+import { type EntryKind, RootHash } from '../../model/root-hash.ts'
+import type { Acknowledgement, Change } from '../receive.ts'
+import { Turn } from '../turn.ts'
+import { tenantOf, Withheld } from './withheld.ts'
+
+/** Where whole changes go: the dataplane of this process. */
+export interface ChangeTarget {
+  /** Makes a change active, and says what is active then and which tenants it refuses to run. */
+  deliver(change: Change): Promise<Acknowledgement>
+}
+
+/** A set that became active, for whoever keeps it for a restart. */
+export interface ActivatedSet {
+  readonly name: SetName
+  readonly format: number
+  /** What is new and runs. */
+  readonly received: readonly Received[]
+  readonly removedTenants: readonly string[]
+  readonly removedPools: readonly string[]
+}
+
+export interface StagingOptions {
+  readonly release: string
+  readonly target: ChangeTarget
+  /** SHA-256 in hexadecimal. */
+  readonly digest: Digest
+  /** Formats that are read. */
+  readonly formats?: readonly number[]
+  /** Called after each activation, before it is acknowledged. Must not throw. */
+  readonly activated?: (set: ActivatedSet) => void
+}
+
+/** Content that was sent is damaged, not asked for, or too late. */
+export class ContentRefused extends Error {
+  override readonly name = 'ContentRefused'
+  readonly code: 'Superseded' | 'Damaged' | 'NotAsked' | 'Incomplete' | 'Stale'
+
+  constructor(code: ContentRefused['code'], message: string) {
+    super(message)
+    this.code = code
+  }
+}
+
+type Hashes = ReadonlyMap<string, string>
+/** A line as it came, and what it says. */
+export type Received = ContentLine & { readonly text: string }
+
+/** Shards by tenant, or pools by key: named, lacking and received. */
+interface StagedKind {
+  readonly hashes: Hashes
+  readonly lacking: Set<string>
+  readonly received: Map<string, Received>
+}
+
+/** A set on its way. */
+interface Staged {
+  readonly manifest: PushManifest
+  readonly shard: StagedKind
+  readonly pool: StagedKind
+}
+
+/** See the head of this file. */
+export class Staging {
+  readonly #options: StagingOptions
+  readonly #formats: readonly number[]
+  readonly #turn = new Turn()
+  #active: SetName = NOTHING
+  #shards: Hashes = new Map()
+  #pools: Hashes = new Map()
+  #staged: Staged | undefined
+  readonly #withheld = new Withheld()
+  #refused: PushAcknowledgement['refused'] = []
+
+  constructor(options: StagingOptions) {
+    this.#options = options
+    this.#formats = options.formats ?? FORMATS_READ
+  }
+
+  /** The set that is active. */
+  get active(): SetName {
+    return this.#active
+  }
+
+  get acknowledgement(): PushAcknowledgement {
+    return { active: this.#active, refused: this.#refused }
+  }
+
+  /** Takes a manifest, unless it is refused, and says what is lacking. What was on its way and not activated is dropped. */
+  async propose(manifest: PushManifest): Promise<ManifestAnswer> {
+    const done = await this.#turn.take()
+    try {
+      return this.#propose(manifest)
+    } finally {
+      done()
+    }
+  }
+
+  /**
+   * Takes one line of content for the set at this position. Throws ContentRefused; a set that was sent damaged is
+   * dropped. Returns what the line is.
+   */
+  accept(position: Position, line: { readonly text: string; readonly value: unknown }): EntryKind {
+    const staged = this.#stagedAt(position)
+    const read = readContentLine(line.value, this.#options.digest)
+    if (typeof read === 'string') throw this.#drop(staged, 'Damaged', read)
+    const kind: EntryKind = read.type === 'unknown' ? read.kind : read.type
+    const name = read.type === 'shard' ? read.tenant : read.type === 'pool' ? read.key : read.name
+    if (staged[kind].hashes.get(name) !== read.hash) {
+      throw this.#drop(staged, 'NotAsked', `a ${kind} that the manifest does not name`)
+    }
+    // Twice the same is once.
+    if (staged[kind].lacking.delete(name)) staged[kind].received.set(name, { ...read, text: line.text })
+    return kind
+  }
+
+  /** How many shards and pools are still lacking at this position. */
+  lacking(position: Position): number {
+    const { shard, pool } = this.#stagedAt(position)
+    return shard.lacking.size + pool.lacking.size
+  }
+
+  /** The short road: manifest and pools at once. Changes nothing where something is lacking or refused. */
+  async applyEndpoints({ manifest, pools }: EndpointsOrder): Promise<EndpointsAnswer> {
+    const answer = await this.propose(manifest)
+    if (answer.refused !== null) return { type: 'refused', answer }
+    if (comparePositions(answer.active, manifest) !== 0) {
+      for (const pool of pools) this.accept(manifest, { text: poolLine(pool), value: { pool } })
+      if (this.lacking(manifest) > 0) return { type: 'refused', answer }
+    }
+    return { type: 'active', acknowledgement: await this.activate(manifest, manifest.root) }
+  }
+
+  /** Makes the set at this position active. Throws ContentRefused; what is active is what was then. */
+  async activate(position: Position, root: string): Promise<PushAcknowledgement> {
+    const done = await this.#turn.take()
+    try {
+      // The answer to the first such call may have been lost.
+      if (comparePositions(position, this.#active) === 0 && root === this.#active.root) return this.acknowledgement
+      const staged = this.#stagedAt(position)
+      if (staged.manifest.root !== root) throw new ContentRefused('Superseded', 'another set is on its way')
+      if (staged.shard.lacking.size + staged.pool.lacking.size > 0) {
+        throw new ContentRefused('Incomplete', 'the set is not complete')
+      }
+      if (comparePositions(position, this.#active) <= 0) throw new ContentRefused('Stale', 'a newer set is active')
+      this.#staged = undefined
+      await this.#activate(staged)
+      return this.acknowledgement
+    } finally {
+      done()
+    }
+  }
+
+  #propose(manifest: PushManifest): ManifestAnswer {
+    const refusal = this.#refusal(manifest)
+    if (refusal !== undefined) return this.#answer([], [], refusal)
+    if (comparePositions(manifest, this.#active) === 0) return this.#answer([], [], undefined)
+    if (this.#rootOf(manifest) !== manifest.root) {
+      return this.#answer([], [], { reason: 'Root', message: 'the manifest does not lead to the root that it names' })
+    }
+    const former = this.#staged
+    const whole = manifest.base === null
+    const staged = {
+      manifest,
+      shard: stage(combine(whole ? undefined : this.#shards, manifest.shards), this.#shards, former?.shard),
+      pool: stage(combine(whole ? undefined : this.#pools, manifest.pools), this.#pools, former?.pool),
+    }
+    this.#staged = staged
+    return this.#answer([...staged.shard.lacking], [...staged.pool.lacking], undefined)
+  }
+
+  #refusal(manifest: PushManifest): { readonly reason: RefusalReason; readonly message: string } | undefined {
+    if (manifest.release !== this.#options.release) {
+      return { reason: 'Release', message: 'the manifest is of another release' }
+    }
+    if (!this.#formats.includes(manifest.format)) {
+      return { reason: 'Format', message: `format ${manifest.format} is not read here` }
+    }
+    const order = comparePositions(manifest, this.#active)
+    if (order < 0 || (order === 0 && manifest.root !== this.#active.root)) {
+      const { fence, sequence } = this.#active
+      return { reason: 'Stale', message: `what is active here is newer (fence ${fence}, sequence ${sequence})` }
+    }
+    const staged = this.#staged?.manifest
+    if (staged !== undefined && comparePositions(manifest, staged) < 0) {
+      return { reason: 'Stale', message: `what is on its way is newer (fence ${staged.fence})` }
+    }
+    if (manifest.base !== null && manifest.base !== this.#active.root) {
+      return { reason: 'Base', message: 'the manifest is a difference to another set than the one that is active' }
+    }
+    return undefined
+  }
+
+  /** In the time of the change where the base is known. */
+  #rootOf(manifest: PushManifest): string {
+    const whole = manifest.base === null
+    const root = new RootHash(this.#options.digest, whole ? undefined : this.#active.root)
+    const put = (kind: EntryKind, entries: PushManifest['shards'], known: Hashes) => {
+      // A name that is there twice counts once, as it does in `combine`.
+      for (const [name, hash] of new Map(entries)) {
+        const former = whole ? undefined : known.get(name)
+        if (former !== undefined) root.take(kind, name, former)
+        if (hash !== null) root.put(kind, name, hash)
+      }
+    }
+    put('shard', manifest.shards, this.#shards)
+    put('pool', manifest.pools, this.#pools)
+    return root.toString()
+  }
+
+  async #activate({ manifest, shard, pool }: Staged): Promise<void> {
+    const removedTenants = [...this.#shards.keys()].filter((tenant) => !shard.hashes.has(tenant))
+    const removedPools = [...this.#pools.keys()].filter((key) => !pool.hashes.has(key))
+    const received = [...pool.received.values(), ...shard.received.values()]
+    const { fence, sequence, version, endpointsRevision, root, format } = manifest
+    const change = this.#withheld.sift({ received, removedTenants, removedPools })
+    const result = await this.#options.target.deliver({
+      manifest: { format, sequence, version, endpointsRevision, shards: shard.hashes, pools: pool.hashes },
+      ...change,
+    })
+    this.#active = { fence, sequence, version, endpointsRevision, root }
+    this.#shards = shard.hashes
+    this.#pools = pool.hashes
+    const withheld = this.#withheld.refused()
+    const refused = new Map([...result.refused, ...withheld].map((entry) => [entry.tenant, entry] as const))
+    this.#refused = boundRefused([...refused.values()])
+    this.#options.activated?.({
+      name: this.#active,
+      format,
+      received: received.filter((line) => !refused.has(tenantOf(line))),
+      removedTenants: change.removedTenants,
+      removedPools: change.removedPools,
+    })
+  }
+
+  #stagedAt(position: Position): Staged {
+    const staged = this.#staged
+    if (staged === undefined || comparePositions(staged.manifest, position) !== 0) {
+      throw new ContentRefused('Superseded', 'no such set is on its way')
+    }
+    return staged
+  }
+
+  #drop(staged: Staged, code: ContentRefused['code'], message: string): ContentRefused {
+    if (this.#staged === staged) this.#staged = undefined
+    return new ContentRefused(code, message)
+  }
+
+  #answer(
+    lacksShards: readonly string[],
+    lacksPools: readonly string[],
+    refused: ManifestAnswer['refused'] | undefined,
+  ): ManifestAnswer {
+    return { active: this.#active, formats: this.#formats, lacksShards, lacksPools, refused: refused ?? null }
+  }
+}
+
+/** What is named in a manifest, on top of what it is a difference to. */
+function combine(base: Hashes | undefined, entries: PushManifest['shards']): Hashes {
+  const hashes = new Map(base)
+  for (const [name, hash] of entries) {
+    if (hash === null) hashes.delete(name)
+    else hashes.set(name, hash)
+  }
+  return hashes
+}
+
+/** What was received for a former set that was never activated is not asked for again. */
+function stage(hashes: Hashes, held: Hashes, former: StagedKind | undefined): StagedKind {
+  const lacking = new Set<string>()
+  const received = new Map<string, Received>()
+  for (const [name, hash] of hashes) {
+    if (held.get(name) === hash) continue
+    const known = former?.received.get(name)
+    if (known?.hash === hash) received.set(name, known)
+    else lacking.add(name)
+  }
+  return { hashes, lacking, received }
+}
