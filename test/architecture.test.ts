@@ -47,6 +47,7 @@ const LAWS: readonly Law[] = [
       /^controller\/report\//,
       /^controller\/compile\/compile-types\.ts$/,
       /^controller\/(sources\/source|publish\/publisher|api-calls)\.ts$/,
+      /^controller\/write-queue\.ts$/,
     ],
   },
   { who: /^controller\//, mayImport: [/^(model|peer)\//, /^policies\/index\.ts$/, /^controller\//] },

@@ -8,7 +8,7 @@ import type { Condition, ObjectStatus } from './conditions.ts'
 import { happenings } from './events.ts'
 import { createKubernetesWriter, type KubernetesWriter } from './kubernetes-writer.ts'
 import { readStoredStatus, sameStatus, statusBody, type StatusFigures, type StoredStatus } from './status-body.ts'
-import { WriteQueue } from './write-queue.ts'
+import { WriteQueue } from '../write-queue.ts'
 
 const FIGURES: StatusFigures = { podsServing: 3, podsDesired: 3, programmedAfterMs: 42, hosts: 1, namespaces: 2 }
 const ROUTES = '/apis/atrium.dev/v1alpha1/namespaces/acme/routes'

@@ -5,7 +5,7 @@ import { objectKey, type ObjectRef } from '../../model/resources.ts'
 import { type ApiCalls, type ApiResult, FIELD_MANAGER, PATCH_TYPES } from '../api-calls.ts'
 import type { ObjectStatus } from './conditions.ts'
 import { readStoredStatus, sameStatus, statusBody, type StatusFigures, type StoredStatus } from './status-body.ts'
-import { type Urgency, WRITE_LIMITS, type WriteLimits, WriteQueue } from './write-queue.ts'
+import { type Urgency, WRITE_LIMITS, type WriteLimits, WriteQueue } from '../write-queue.ts'
 
 /** What is written about: the newest of everything. */
 export interface StatusReport {

@@ -17,6 +17,8 @@ export interface MaterialWatchesOptions {
    * is called again. Without: the rights are there.
    */
   readonly grant?: (namespace: string) => Promise<void>
+  /** Nothing of a namespace is referenced any more. */
+  readonly revoke?: (namespace: string) => void
   readonly onEdit: (edit: Edit) => void
   readonly onStatus: () => void
 }
@@ -55,6 +57,7 @@ export class MaterialWatches {
       this.#namespaces.delete(namespace)
       this.#end(watches.secrets)
       this.#end(watches.configMaps)
+      this.#options.revoke?.(namespace)
     }
     for (const [namespace, names] of references) {
       const before = this.#namespaces.get(namespace)

@@ -21,6 +21,7 @@ export interface KubernetesSourceOptions {
   readonly watchNamespaces?: readonly string[]
   /** See MaterialWatchesOptions. */
   readonly grant?: (namespace: string) => Promise<void>
+  readonly revoke?: (namespace: string) => void
   /** Milliseconds that the first state waits for referenced Secrets and ConfigMaps. Default: 10 s. */
   readonly firstMaterialMs?: number
   /** Milliseconds that a failure lasts before it is a problem of the state. Default: 10 s. */
@@ -97,6 +98,7 @@ class ApiSource implements KubernetesSource {
       client: options.client,
       ...(options.timing === undefined ? {} : { timing: options.timing }),
       ...(options.grant === undefined ? {} : { grant: options.grant }),
+      ...(options.revoke === undefined ? {} : { revoke: options.revoke }),
       onEdit: (edit) => this.#set(edit),
       onStatus: () => this.#schedule(),
     })

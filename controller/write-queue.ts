@@ -1,6 +1,6 @@
 // Which object may be written next: rejections first, one write a second for each object, so many a second in all, and
 // failures later each time. Holds one entry for each object however often it changes. Pure; monotonic milliseconds are
-// parameters. kubernetes-writer.ts asks it.
+// parameters. report/kubernetes-writer.ts and grants.ts ask it.
 
 /** How much is written. */
 export interface WriteLimits {
