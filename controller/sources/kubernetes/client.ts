@@ -30,6 +30,8 @@ export interface ApiRequest {
   readonly patienceMs?: number
   /** Over a connection of its own, so that another replica may answer. */
   readonly freshConnection?: boolean
+  /** Over HTTP/2, where many share a connection. */
+  readonly shared?: boolean
 }
 
 /** What came back, whatever the status. */
@@ -43,8 +45,6 @@ export interface ApiResponse {
 
 /** A watch: a request whose answer goes on. */
 export interface WatchRequest extends ApiRequest {
-  /** Over HTTP/2, where many share a connection. */
-  readonly shared?: boolean
   readonly onLine: (line: string) => void
   /** Once, when no more lines come: undefined where the server ended it between two lines. */
   readonly onEnd: (failure: ApiFailure | undefined) => void
@@ -120,7 +120,7 @@ class JsonClient implements ApiClient {
     const off = follow(request.signal, abort)
     const timer = abortAfter(abort, request)
     try {
-      const answer = await this.#send(request, request.shared === true, abort.signal)
+      const answer = await this.#send(request, abort.signal)
       if (answer.status !== 200) return { open: false, response: await readJson(answer, request, abort) }
       clearTimeout(timer)
       this.#pump(answer.body, request, abort, off)
@@ -143,7 +143,7 @@ class JsonClient implements ApiClient {
     const off = follow(request.signal, abort)
     const timer = abortAfter(abort, request)
     try {
-      const answer = await this.#send(request, false, abort.signal)
+      const answer = await this.#send(request, abort.signal)
       return await readJson(answer, request, abort)
     } catch (error) {
       throw failureOf(error, abort.signal, what(request))
@@ -153,17 +153,17 @@ class JsonClient implements ApiClient {
     }
   }
 
-  async #send(request: ApiRequest, shared: boolean, signal: AbortSignal): Promise<IncomingAnswer> {
+  async #send(request: ApiRequest, signal: AbortSignal): Promise<IncomingAnswer> {
     let access = await this.#credentials.access()
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#sendWith(request, shared, access, signal)
+      const answer = await this.#sendWith(request, access, signal)
       if (answer.status !== 401 || attempt === 2) return answer
       answer.body.resume()
       access = await this.#credentials.access(access)
     }
   }
 
-  async #sendWith(request: ApiRequest, shared: boolean, access: Access, signal: AbortSignal): Promise<IncomingAnswer> {
+  async #sendWith(request: ApiRequest, access: Access, signal: AbortSignal): Promise<IncomingAnswer> {
     const body = request.body === undefined ? undefined : JSON.stringify(request.body)
     const call = {
       method: request.method ?? 'GET',
@@ -184,7 +184,7 @@ class JsonClient implements ApiClient {
       freshConnection: request.freshConnection === true,
       signal,
     }
-    if (!shared || performance.now() < this.#withoutHttp2Until) return this.#http1.send(call)
+    if (request.shared !== true || performance.now() < this.#withoutHttp2Until) return this.#http1.send(call)
     try {
       return await this.#http2.send(call)
     } catch (error) {

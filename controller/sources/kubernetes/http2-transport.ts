@@ -12,7 +12,7 @@ export interface PingTiming {
   readonly answerWithinMs: number
 }
 
-const CONNECT_WITHIN_MS = 15_000
+const CONNECT_WITHIN_MS = 10_000
 /** Before the server has said how many it allows. */
 const FIRST_STREAMS = 100
 /** Bytes in flight over all streams of a connection; what arrives is taken at once, so this bounds nothing else. */
@@ -92,9 +92,19 @@ export class Http2Transport implements Transport {
     })
     const connection: Connection = { session, access, streams: 0, timer: undefined }
     await new Promise<void>((resolve, reject) => {
-      session.once('remoteSettings', () => resolve())
+      const late = setTimeout(
+        () => session.destroy(new ApiFailure('timeout', 'no settings in time')),
+        CONNECT_WITHIN_MS,
+      )
+      session.once('remoteSettings', () => {
+        clearTimeout(late)
+        resolve()
+      })
       session.once('error', reject)
-      session.once('close', () => reject(new ApiFailure('network', 'the connection ended at once')))
+      session.once('close', () => {
+        clearTimeout(late)
+        reject(new ApiFailure('network', 'the connection ended at once'))
+      })
     })
     session.on('error', () => undefined)
     session.once('close', () => this.#drop(connection))
@@ -132,16 +142,17 @@ export class Http2Transport implements Transport {
 
   #plan(connection: Connection): void {
     const { everyMs, answerWithinMs } = this.#timing
+    const { session } = connection
     connection.timer = setTimeout(() => {
-      const late = setTimeout(() => connection.session.destroy(), answerWithinMs)
-      const sent = connection.session.ping(() => {
+      if (session.destroyed) return
+      const late = setTimeout(() => session.destroy(), answerWithinMs)
+      const sent = session.ping((error) => {
         clearTimeout(late)
-        if (!connection.session.destroyed) this.#plan(connection)
+        if (error === null && !session.destroyed) this.#plan(connection)
       })
-      if (!sent) {
-        clearTimeout(late)
-        connection.session.destroy()
-      }
+      if (sent) return
+      clearTimeout(late)
+      session.destroy()
     }, everyMs)
     connection.timer.unref()
   }

@@ -300,6 +300,7 @@ export class Reflector {
         signal: this.#abort.signal,
         timeoutMs,
         maxBytes: this.#timing.pageBytes,
+        shared: this.#options.shared === true,
         freshConnection: this.#fresh,
       })
     } catch (error) {
@@ -382,20 +383,27 @@ export class Reflector {
     this.#quiet = !round.busy || round.silent
     if (round.interrupted) return
     // Not even the bookmark before the end: this version may be one that the server never reached.
-    if (round.lines === 0 || round.silent) this.#probeFirst = true
-    if (round.silent) {
-      // A long watch may just have nothing to say; one that asked for an early bookmark should have had it.
-      if (wasQuiet) throw new RoundFailure(`the watch of ${this.#resource.plural} said nothing for too long`)
-      this.#fresh = true
-    } else if (round.lines === 0 && round.livedMs < this.#timing.settledMs) {
+    if (round.lines === 0 || round.silent) this.#distrust()
+    // A long watch may just have nothing to say; one that asked for an early bookmark should have had it.
+    if (round.silent && wasQuiet) {
+      throw new RoundFailure(`the watch of ${this.#resource.plural} said nothing for too long`)
+    }
+    if (!round.silent && round.lines === 0 && round.livedMs < this.#timing.settledMs) {
       throw new RoundFailure(`the watch of ${this.#resource.plural} ended at once`)
     }
   }
 
-  // After a failure the server may be another one, or the same after a restore.
-  #suspect(from: string): void {
+  // Of many that share connections each one's proof would be a storm: their connections prove themselves by PING, and
+  // that the world went back is told by the watches of whole kinds.
+  #distrust(): void {
+    if (this.#options.shared === true) return
     this.#probeFirst = true
     this.#fresh = true
+  }
+
+  // After a failure the server may be another one, or the same after a restore.
+  #suspect(from: string): void {
+    this.#distrust()
     this.#watchFailures = this.#version === from ? this.#watchFailures + 1 : 1
     if (this.#watchFailures >= MAX_WATCH_FAILURES) {
       this.#watchFailures = 0

@@ -165,7 +165,8 @@ class ApiSource implements KubernetesSource {
       resource: API_RESOURCES[kind],
       cache,
       ...(namespace === undefined ? {} : { namespace }),
-      shared: watchNamespaces.length * (WHOLE_KINDS.length - 2) > MAX_OWN_CONNECTIONS,
+      // Those of the whole cluster keep connections of their own: they find out when the world went back.
+      shared: namespace !== undefined && watchNamespaces.length * (WHOLE_KINDS.length - 2) > MAX_OWN_CONNECTIONS,
       timing: { ...REFLECTOR_TIMING, ...timing },
       ...(kind === 'Policy' || kind === 'Tenant' ? { onProgress: () => this.#barrier.progress() } : {}),
       onRewind: () => this.#rewind(reflector),

@@ -6,6 +6,7 @@ import {
   type Http2ServerRequest,
   type Http2ServerResponse,
 } from 'node:http2'
+import { createServer as createHttp1Server, type Server as Http1Server } from 'node:https'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -74,14 +75,14 @@ export class FakeApi {
   /** Plurals that are not served. */
   readonly absent = new Set<string>(['referencegrants'])
   readonly #options: FakeApiOptions
-  readonly #server: Http2SecureServer
+  readonly #server: Http2SecureServer | Http1Server
   readonly #folder: string
   readonly #sockets = new Map<Socket, number>()
   readonly #watches = new Set<OpenWatch>()
   readonly #pages = new Map<string, { revision: number; rest: readonly Stored[] }>()
   #connections = 0
 
-  private constructor(server: Http2SecureServer, folder: string, options: FakeApiOptions) {
+  private constructor(server: Http2SecureServer | Http1Server, folder: string, options: FakeApiOptions) {
     this.#server = server
     this.#folder = folder
     this.#options = options
@@ -91,19 +92,18 @@ export class FakeApi {
     const ca = await makeCa('fake API')
     const leaf = await makeLeaf(ca, { names: ['localhost'] })
     const folder = await mkdtemp(join(tmpdir(), 'atrium-fake-api-'))
-    const server = createSecureServer({
-      cert: leaf.certPem,
-      key: leaf.keyPem,
-      allowHTTP1: true,
-      ALPNProtocols: options.http2 === false ? ['http/1.1'] : ['h2', 'http/1.1'],
-      settings: { maxConcurrentStreams: 100 },
-    })
+    const identity = { cert: leaf.certPem, key: leaf.keyPem }
+    const server =
+      options.http2 === false
+        ? createHttp1Server(identity)
+        : createSecureServer({ ...identity, allowHTTP1: true, settings: { maxConcurrentStreams: 100 } })
     const fake = new FakeApi(server, folder, options)
     await writeFile(join(folder, 'ca.crt'), ca.pem)
     await fake.writeToken(fake.token)
     await writeFile(join(folder, 'namespace'), 'atrium')
     server.on('secureConnection', (socket) => fake.#connected(socket))
-    server.on('request', (request, response) => fake.#serve(request, response))
+    // Both kinds of server hand out what looks alike.
+    server.on('request', (request: Http2ServerRequest, response: Http2ServerResponse) => fake.#serve(request, response))
     server.on('sessionError', () => undefined)
     server.on('error', () => undefined)
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
