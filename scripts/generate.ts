@@ -1,5 +1,5 @@
 // Writes every generated file: CRDs, reference pages, error pages, schemas for editors. `npm run generate`.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { GENERATED_FOLDERS, generatedFiles } from './generate/files.ts'
 
@@ -26,7 +26,7 @@ export function differences(root: string): readonly { readonly path: string; rea
   const present = new Set(GENERATED_FOLDERS.flatMap((folder) => filesUnder(root, folder)))
   const found: { path: string; what: string }[] = []
   for (const [path, text] of wanted) {
-    if (!present.has(path)) found.push({ path, what: 'is missing' })
+    if (!existsSync(join(root, path))) found.push({ path, what: 'is missing' })
     else if (readFileSync(join(root, path), 'utf8') !== text) found.push({ path, what: 'is out of date' })
   }
   for (const path of present) if (!wanted.has(path)) found.push({ path, what: 'is not generated any more' })

@@ -1,7 +1,7 @@
 // `npm run image`: the image of Atrium as an OCI archive, without a container engine; `-- --root DIR` writes the same
 // root file system as a folder (the Dockerfile does). Needs `npm run build` first, and says so.
 //   node scripts/run.mjs scripts/image.ts [--name NAME] [--out FILE] [--root DIR]
-import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { writeImage } from './image/oci.ts'
@@ -11,13 +11,17 @@ const ROOT = resolve(import.meta.dirname, '..')
 
 const { values } = parseArgs({
   options: {
-    name: { type: 'string', default: 'atrium.local/atrium:dev' },
+    name: { type: 'string', default: `atrium.local/atrium:${version()}` },
     out: { type: 'string', default: join(ROOT, 'dist', 'image.tar') },
     root: { type: 'string' },
   },
 })
 
 process.exitCode = await main()
+
+function version(): string {
+  return (JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string }).version
+}
 
 async function main(): Promise<number> {
   if (process.platform !== 'linux') {
