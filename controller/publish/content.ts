@@ -42,6 +42,13 @@ export interface PublishableSet {
   readonly root: string
 }
 
+interface LineOptions {
+  /** Comes first. */
+  readonly head?: string
+  /** Told of every piece. */
+  readonly sent?: (bytes: number) => void
+}
+
 /** Sets that pods may still have, to make differences from. */
 const KEPT = 8
 /** Characters in one piece of a stream, and milliseconds of work in one turn of the loop. */
@@ -132,13 +139,8 @@ export class SnapshotContent {
   }
 
   /** Lines of shards and pools of a set, made as they are read. Pools first: a route never comes before its pool. */
-  lines(
-    set: PublishableSet,
-    tenants: Iterable<string>,
-    keys: Iterable<string>,
-    head: readonly string[] = [],
-  ): Readable {
-    return Readable.from(this.#pieces(set, tenants, keys, head), { objectMode: false, highWaterMark: HIGH_WATER })
+  lines(set: PublishableSet, tenants: Iterable<string>, keys: Iterable<string>, options: LineOptions = {}): Readable {
+    return Readable.from(this.#pieces(set, tenants, keys, options), { objectMode: false, highWaterMark: HIGH_WATER })
   }
 
   /** The newest set as one stream: its manifest, then everything. */
@@ -147,28 +149,32 @@ export class SnapshotContent {
     if (set === undefined) throw new Error('there is nothing to publish yet')
     const manifest = this.manifest(release, position, this.difference(null))
     const { shards, pools } = set.snapshot
-    return this.lines(set, shards.keys(), pools.keys(), [JSON.stringify(manifest)])
+    return this.lines(set, shards.keys(), pools.keys(), { head: JSON.stringify(manifest) })
   }
 
   async *#pieces(
     { snapshot }: PublishableSet,
     tenants: Iterable<string>,
     keys: Iterable<string>,
-    head: readonly string[],
-  ): AsyncGenerator<string> {
-    let piece = head.map((line) => `${line}\n`).join('')
+    { head, sent = () => {} }: LineOptions,
+  ): AsyncGenerator<Buffer> {
+    let piece = head === undefined ? '' : `${head}\n`
     let from = performance.now()
     for (const line of this.#all(snapshot, tenants, keys)) {
       piece += `${line}\n`
       if (piece.length >= PIECE) {
-        yield piece
+        const bytes = Buffer.from(piece)
+        sent(bytes.length)
+        yield bytes
         piece = ''
       }
       if (performance.now() - from < SLICE) continue
       await new Promise((resolve) => setImmediate(resolve))
       from = performance.now()
     }
-    if (piece !== '') yield piece
+    const bytes = Buffer.from(piece)
+    sent(bytes.length)
+    if (bytes.length > 0) yield bytes
   }
 
   *#all({ shards, pools }: Snapshot, tenants: Iterable<string>, keys: Iterable<string>): Generator<string> {

@@ -4,6 +4,7 @@ import type { Digest } from '../../model/canonical.ts'
 import type { Position, PushAcknowledgement, SetName } from '../../model/push.ts'
 import type { Snapshot } from '../../model/snapshot.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
+import { CallBudget } from './call-budget.ts'
 import { CURRENT_FORMAT, type FormatWriter, SnapshotContent } from './content.ts'
 import { type LaneState, PeerLane } from './peer-lane.ts'
 import type { Peer, Peers } from './peers.ts'
@@ -39,13 +40,18 @@ export interface PullSet {
   readonly position: Position
 }
 
+/** Milliseconds. */
+const HEARTBEAT = 30_000
+
 /** See the head of this file. */
 export class HttpPublisher implements Publisher {
   readonly #options: HttpPublisherOptions
   readonly #contents: readonly SnapshotContent[]
   readonly #lanes = new Map<string, PeerLane>()
   readonly #source: PushSource
+  readonly #more = new CallBudget(() => performance.now())
   readonly #stopWatching: () => void
+  readonly #heartbeat: NodeJS.Timeout
   #sequence = 0
   #round: { readonly round: Round; readonly snapshot: Snapshot } | undefined
   #sent = 0
@@ -57,10 +63,17 @@ export class HttpPublisher implements Publisher {
       release: options.release,
       content: (formats) =>
         formats.length === 0 ? this.#contents[0] : this.#contents.find(({ writer }) => formats.includes(writer.format)),
+      beforeMore: async (uid) => {
+        for (let wait = this.#more.take(uid); wait > 0; wait = this.#more.take(uid)) {
+          await new Promise((resolve) => setTimeout(resolve, wait))
+        }
+      },
       sent: (bytes) => {
         this.#sent += bytes
       },
     }
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT)
+    this.#heartbeat.unref()
     this.#stopWatching = options.peers.watch({
       added: (peer) => this.#added(peer),
       removed: (peer) => this.#removed(peer),
@@ -112,6 +125,7 @@ export class HttpPublisher implements Publisher {
   }
 
   stop(): void {
+    clearInterval(this.#heartbeat)
     this.#stopWatching()
     for (const lane of this.#lanes.values()) lane.stop()
     this.#lanes.clear()
@@ -143,8 +157,11 @@ export class HttpPublisher implements Publisher {
   }
 
   #endRound(): void {
-    if (this.#round !== undefined) this.#round.round.isSuperseded = true
+    const round = this.#round?.round
     this.#round = undefined
+    if (round === undefined) return
+    round.isSuperseded = true
+    round.finish()
   }
 
   #position(): Position {
@@ -152,6 +169,12 @@ export class HttpPublisher implements Publisher {
     const pushed = this.#round?.round.position
     // Below whatever the leader itself pushes, so that its word always counts for more.
     return leads && pushed?.fence === fence ? pushed : { fence, sequence: 0 }
+  }
+
+  /** Pods are asked now and then even where nothing changes, so that none is behind without anybody's knowing. */
+  #beat(): void {
+    this.#options.peers.expire()
+    for (const lane of this.#lanes.values()) lane.verify()
   }
 
   #added(peer: Peer): void {
@@ -163,6 +186,7 @@ export class HttpPublisher implements Publisher {
       credentials,
       random,
       mayPush: () => this.#options.leadership().leads,
+      reached: () => this.#options.peers.reached(peer.uid),
       changed: onChange,
     })
     this.#lanes.set(peer.uid, lane)

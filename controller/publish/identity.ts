@@ -84,6 +84,16 @@ export class IdentityService {
     }
   }
 
+  /**
+   * Whether a pod that shows a certificate is still there, at that address: a certificate outlives its pod. Where nobody
+   * can be asked it counts, because the first thing a cluster without an API server needs is to go on.
+   */
+  async vouches(uid: string, name: string, address: string): Promise<boolean> {
+    const { namespace, peers } = this.#options
+    if (peers.get(uid)?.address === address) return true
+    return (await this.#addressProblem({ namespace, pod: name, uid }, address)) === undefined
+  }
+
   async #sign({ token, csr, port }: SigningCall, address: string): Promise<SigningResult> {
     const { authority, peers, release } = this.#options
     if (token === undefined || !isTokenForm(token)) return refuse(401, 'Token', 'send the projected token as a bearer')
@@ -119,7 +129,10 @@ export class IdentityService {
     return pod
   }
 
-  async #addressProblem(pod: TokenPod, address: string): Promise<SigningResult | undefined> {
+  async #addressProblem(
+    pod: Pick<TokenPod, 'namespace' | 'pod' | 'uid'>,
+    address: string,
+  ): Promise<SigningResult | undefined> {
     const { podAddress, peers } = this.#options
     const answer = await podAddress(pod.namespace, pod.pod, pod.uid)
     if (answer.type === 'gone') return refuse(403, 'Pod', 'there is no such pod any more')

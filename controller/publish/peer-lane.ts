@@ -1,5 +1,6 @@
 // One dataplane pod, as the publisher sees it: a lane of its own with at most one push in flight, always of the newest
 // set, tried again after a wait that differs from lane to lane. What happens here delays no other lane.
+import { isDeepStrictEqual } from 'node:util'
 import { connectPeer } from '../../peer/connect.ts'
 import { PeerCaller } from '../../peer/call.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
@@ -29,6 +30,8 @@ export interface LaneOptions {
   readonly random: () => number
   /** Whether this replica leads: asked before every push. */
   readonly mayPush: () => boolean
+  /** The pod answered, and was proven by its certificate. */
+  readonly reached: () => void
   /** Something in `state` changed. */
   readonly changed: () => void
 }
@@ -100,6 +103,12 @@ export class PeerLane {
     void this.#run()
   }
 
+  /** Asks the pod whether it still has what it had. */
+  verify(): void {
+    this.#reached = undefined
+    void this.#run()
+  }
+
   /** Nothing is pushed any more. */
   stop(): void {
     this.#stopped = true
@@ -125,20 +134,17 @@ export class PeerLane {
   async #try(round: Round): Promise<void> {
     const { uid } = this.peer
     try {
-      const acknowledgement = await pushTo(
-        this.#freshCaller(),
-        this.#options.source,
-        round,
-        uid,
-        this.#known?.root ?? null,
-      )
+      const base = this.#known?.root
+      const acknowledgement = await pushTo(this.#freshCaller(), this.#options.source, round, uid, base)
       this.#known = acknowledgement.active
       this.#reached = round
+      const changed = this.#failures > 0 || !isDeepStrictEqual(acknowledgement, this.#acknowledged)
       this.#acknowledged = acknowledgement
       this.#failures = 0
       this.#problem = ''
       round.settle(uid, true)
-      this.#options.changed()
+      this.#options.reached()
+      if (changed) this.#options.changed()
     } catch (error) {
       round.settle(uid, false)
       if (error instanceof PushSuperseded) return

@@ -11,6 +11,7 @@ import {
   problem,
   requireRole,
 } from '../../peer/listener.ts'
+import { CallBudget } from './call-budget.ts'
 import type { HttpPublisher } from './http-publisher.ts'
 import type { IdentityService } from './identity.ts'
 import type { Peers } from './peers.ts'
@@ -25,6 +26,8 @@ export interface PodListenerOptions {
   readonly publisher: HttpPublisher
   /** Whether this replica leads. */
   readonly leads: () => boolean
+  /** Milliseconds. */
+  readonly monotonic: () => number
 }
 
 /** Sets that are sent at once; each holds a connection and some memory. */
@@ -43,8 +46,8 @@ export async function openPodListener(options: PodListenerOptions): Promise<Peer
   })
 }
 
-function addRoutes(app: PeerApp, { release, identity, peers, publisher, leads }: PodListenerOptions): void {
-  const onRequest = requireRole(release, 'dataplane')
+function addRoutes(app: PeerApp, { release, identity, peers, publisher, leads, monotonic }: PodListenerOptions): void {
+  const onRequest = [requireRole(release, 'dataplane'), notTooOften(new CallBudget(monotonic))]
   let pulls = 0
   app.post(PUSH_PATHS.sign, { bodyLimit: PUSH_LIMITS.signingRequest }, async (request, reply) => {
     const read = readSigningRequest(request.body)
@@ -66,12 +69,20 @@ function addRoutes(app: PeerApp, { release, identity, peers, publisher, leads }:
       return await problem(reply, 400, 'Request', `the request makes no sense: ${String(read)}`)
     }
     const { active, name, port } = read.value
+    if (!(await identity.vouches(caller.uid, name, address))) return await notThere(reply)
     peers.prove({ uid: caller.uid, name, address, port }, active.root)
     return { newest: publisher.newestName(), leads: leads() }
   })
   app.get(PUSH_PATHS.pull, { onRequest }, async (request, reply) => {
+    const caller = callerOf(request)
+    const address = caller?.addresses[0]
+    const { name, formats } = request.query as { readonly name?: unknown; readonly formats?: unknown }
+    if (caller === undefined || address === undefined || typeof name !== 'string' || name.length > 253) {
+      return await problem(reply, 400, 'Request', 'say which pod: ?name=…&formats=…')
+    }
+    if (!(await identity.vouches(caller.uid, name, address))) return await notThere(reply)
     if (pulls >= PULLS_AT_ONCE) return await notNow(reply, 'too many pods come for a set at once')
-    const set = publisher.pullSet(formatsOf(request.query))
+    const set = publisher.pullSet(formatsOf(formats))
     if (set === undefined) return await notNow(reply, 'there is no set yet that this pod could read')
     pulls++
     const stream = set.content.whole(release, set.position)
@@ -82,6 +93,19 @@ function addRoutes(app: PeerApp, { release, identity, peers, publisher, leads }:
   })
 }
 
+function notTooOften(budget: CallBudget) {
+  return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+    const wait = budget.take(request.raw.socket.remoteAddress ?? '')
+    if (wait === 0) return
+    reply.header('retry-after', String(Math.ceil(wait / 1_000)))
+    await problem(reply, 429, 'TooOften', 'this address asks too often')
+  }
+}
+
+async function notThere(reply: FastifyReply): Promise<unknown> {
+  return await problem(reply, 403, 'Pod', 'there is no such pod at this address any more')
+}
+
 async function notNow(reply: FastifyReply, message: string): Promise<unknown> {
   return await problem(reply.header('retry-after', '1'), 503, 'NotNow', message)
 }
@@ -90,7 +114,6 @@ function bearerOf(request: FastifyRequest): string | undefined {
   return /^Bearer ([A-Za-z0-9._-]{1,16384})$/.exec(request.headers.authorization ?? '')?.[1]
 }
 
-function formatsOf(query: unknown): readonly number[] {
-  const { formats } = query as { readonly formats?: unknown }
+function formatsOf(formats: unknown): readonly number[] {
   return typeof formats === 'string' && formats.length <= 64 ? formats.split(',').map(Number) : []
 }

@@ -23,6 +23,8 @@ export interface PushSource {
   readonly release: string
   /** The newest set in the newest of these formats that this controller writes; undefined where it writes none. */
   content(formats: readonly number[]): SnapshotContent | undefined
+  /** Resolves when a pod may be sent what it lacks beyond what changed: one that keeps asking has to wait for it. */
+  beforeMore(uid: string): Promise<void>
   /** Bytes that were sent. */
   sent(bytes: number): void
 }
@@ -48,16 +50,16 @@ const FEW_POOLS = 1_000
 /** Another base, another format, everything. */
 const ATTEMPTS = 4
 
-/** Brings the newest set to a pod. `base` is the root of what it is known to have, null where that is not known. */
+/** Brings the newest set to a pod. `base` is the root of what it is known to have, undefined where that is not known. */
 export async function pushTo(
   caller: PeerCaller,
   source: PushSource,
   round: Round,
   uid: string,
-  base: string | null,
+  base: string | undefined,
 ): Promise<PushAcknowledgement> {
   const push = new Push(caller, source, round, uid)
-  return (base === null ? undefined : await push.endpointsOnly(base)) ?? (await push.whole(base))
+  return (base === undefined ? undefined : await push.endpointsOnly(base)) ?? (await push.whole(base))
 }
 
 class Push {
@@ -90,8 +92,9 @@ class Push {
   }
 
   /** The long road. */
-  async whole(base: string | null): Promise<PushAcknowledgement> {
-    let difference = this.#content.difference(base)
+  async whole(base: string | undefined): Promise<PushAcknowledgement> {
+    // A pod of which nothing is known may well have everything; if not, it says what it has.
+    let difference = this.#content.difference(base ?? this.#set().root)
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       // Differences lead to the newest set, and this round's position must not name two sets.
       if (this.#round.isSuperseded) throw new PushSuperseded()
@@ -105,7 +108,10 @@ class Push {
   }
 
   async #deliver(set: PublishableSet, manifest: PushManifest, answer: ManifestAnswer): Promise<PushAcknowledgement> {
-    if (answer.lacksShards.length + answer.lacksPools.length > 0) await this.#sendContent(set, manifest, answer)
+    const lacking = answer.lacksShards.length + answer.lacksPools.length
+    const changed = manifest.base === null ? 0 : manifest.shards.length + manifest.pools.length
+    if (lacking > changed) await this.#source.beforeMore(this.#uid)
+    if (lacking > 0) await this.#sendContent(set, manifest, answer)
     await this.#round.ready(this.#uid)
     const { fence, sequence, root } = manifest
     const order = JSON.stringify({ fence, sequence, root })
@@ -116,8 +122,9 @@ class Push {
   async #sendContent(set: PublishableSet, manifest: PushManifest, answer: ManifestAnswer): Promise<void> {
     const { fence, sequence } = manifest
     // Each once, whatever the pod asks for.
-    const content = this.#content.lines(set, new Set(answer.lacksShards), new Set(answer.lacksPools))
-    content.on('data', (chunk: Buffer) => this.#source.sent(chunk.length))
+    const content = this.#content.lines(set, new Set(answer.lacksShards), new Set(answer.lacksPools), {
+      sent: (bytes) => this.#source.sent(bytes),
+    })
     const body = await this.#caller.json({
       method: 'POST',
       path: `${PUSH_PATHS.content}?fence=${fence}&sequence=${sequence}`,
@@ -169,7 +176,7 @@ class Push {
     reader: Reader<Value>,
     limits: { readonly timeout: number; readonly idle: number },
   ): Promise<Value> {
-    this.#source.sent(content.length)
+    this.#source.sent(Buffer.byteLength(content))
     const body = { type: JSON_TYPE, content }
     const maxAnswer = PUSH_LIMITS.answer
     return read(reader, await this.#caller.json({ method: 'POST', path, body, ...limits, maxAnswer }))

@@ -96,8 +96,8 @@ export class Puller {
 
   /** Whether there is a set now. */
   async #pull(): Promise<boolean> {
-    const { controllers, credentials, formats, warn } = this.#options
-    const path = `${PUSH_PATHS.pull}?formats=${formats.join(',')}`
+    const { controllers, credentials, formats, name, warn } = this.#options
+    const path = `${PUSH_PATHS.pull}?name=${encodeURIComponent(name)}&formats=${formats.join(',')}`
     try {
       await controllers.ask(credentials(), (caller) =>
         caller.stream({ method: 'GET', path, maxAnswer: PUSH_LIMITS.content, ...PULL }, (stream) =>

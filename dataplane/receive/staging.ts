@@ -16,7 +16,7 @@ import {
   type SetName,
 } from '../../model/push.ts'
 import { type ContentLine, poolLine, readContentLine } from '../../model/push-shard.ts'
-import { type EntryKind, RootHash } from '../../model/root-hash.ts'
+import { EMPTY_ROOT, type EntryKind, RootHash } from '../../model/root-hash.ts'
 import type { Acknowledgement, Change } from '../receive.ts'
 import { Turn } from '../turn.ts'
 import { tenantOf, Withheld } from './withheld.ts'
@@ -44,6 +44,8 @@ export interface StagingOptions {
   readonly digest: Digest
   /** Formats that are read. */
   readonly formats?: readonly number[]
+  /** Milliseconds. Default: the clock of this process. */
+  readonly monotonic?: () => number
   /** Called after each activation, before it is acknowledged. Must not throw. */
   readonly activated?: (set: ActivatedSet) => void
 }
@@ -72,15 +74,21 @@ interface StagedKind {
 
 /** A set on its way. */
 interface Staged {
+  /** When something of it came last, monotonic milliseconds. */
+  touchedAt: number
   readonly manifest: PushManifest
   readonly shard: StagedKind
   readonly pool: StagedKind
 }
 
+/** Milliseconds after which a set of which nothing more came gives way to an older one of the same fence. */
+const ABANDONED = 5_000
+
 /** See the head of this file. */
 export class Staging {
   readonly #options: StagingOptions
   readonly #formats: readonly number[]
+  readonly #monotonic: () => number
   readonly #turn = new Turn()
   #active: SetName = NOTHING
   #shards: Hashes = new Map()
@@ -92,6 +100,7 @@ export class Staging {
   constructor(options: StagingOptions) {
     this.#options = options
     this.#formats = options.formats ?? FORMATS_READ
+    this.#monotonic = options.monotonic ?? (() => performance.now())
   }
 
   /** The set that is active. */
@@ -119,6 +128,7 @@ export class Staging {
    */
   accept(position: Position, line: { readonly text: string; readonly value: unknown }): EntryKind {
     const staged = this.#stagedAt(position)
+    staged.touchedAt = this.#monotonic()
     const read = readContentLine(line.value, this.#options.digest)
     if (typeof read === 'string') throw this.#drop(staged, 'Damaged', read)
     const kind: EntryKind = read.type === 'unknown' ? read.kind : read.type
@@ -178,6 +188,7 @@ export class Staging {
     const former = this.#staged
     const whole = manifest.base === null
     const staged = {
+      touchedAt: this.#monotonic(),
       manifest,
       shard: stage(combine(whole ? undefined : this.#shards, manifest.shards), this.#shards, former?.shard),
       pool: stage(combine(whole ? undefined : this.#pools, manifest.pools), this.#pools, former?.pool),
@@ -198,9 +209,14 @@ export class Staging {
       const { fence, sequence } = this.#active
       return { reason: 'Stale', message: `what is active here is newer (fence ${fence}, sequence ${sequence})` }
     }
-    const staged = this.#staged?.manifest
-    if (staged !== undefined && comparePositions(manifest, staged) < 0) {
-      return { reason: 'Stale', message: `what is on its way is newer (fence ${staged.fence})` }
+    const staged = this.#staged
+    // Whoever sent it may have died over it, and must not keep out a set that can be had.
+    const abandoned =
+      staged !== undefined &&
+      manifest.fence === staged.manifest.fence &&
+      this.#monotonic() > staged.touchedAt + ABANDONED
+    if (staged !== undefined && !abandoned && comparePositions(manifest, staged.manifest) < 0) {
+      return { reason: 'Stale', message: 'what is on its way is newer' }
     }
     if (manifest.base !== null && manifest.base !== this.#active.root) {
       return { reason: 'Base', message: 'the manifest is a difference to another set than the one that is active' }
@@ -231,10 +247,16 @@ export class Staging {
     const received = [...pool.received.values(), ...shard.received.values()]
     const { fence, sequence, version, endpointsRevision, root, format } = manifest
     const change = this.#withheld.sift({ received, removedTenants, removedPools })
-    const result = await this.#options.target.deliver({
-      manifest: { format, sequence, version, endpointsRevision, shards: shard.hashes, pools: pool.hashes },
-      ...change,
-    })
+    let result: Acknowledgement
+    try {
+      result = await this.#options.target.deliver({
+        manifest: { format, sequence, version, endpointsRevision, shards: shard.hashes, pools: pool.hashes },
+        ...change,
+      })
+    } catch (error) {
+      this.#doubt()
+      throw error
+    }
     this.#active = { fence, sequence, version, endpointsRevision, root }
     this.#shards = shard.hashes
     this.#pools = pool.hashes
@@ -248,6 +270,13 @@ export class Staging {
       removedTenants: change.removedTenants,
       removedPools: change.removedPools,
     })
+  }
+
+  /** Nobody knows what is active now: the names stay, so that they can be taken away, and all content is asked for. */
+  #doubt(): void {
+    this.#shards = new Map([...this.#shards.keys()].map((tenant) => [tenant, '']))
+    this.#pools = new Map([...this.#pools.keys()].map((key) => [key, '']))
+    this.#active = { ...this.#active, version: '', endpointsRevision: '', root: EMPTY_ROOT }
   }
 
   #stagedAt(position: Position): Staged {

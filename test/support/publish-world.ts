@@ -12,7 +12,7 @@ import { Peers } from '../../controller/publish/peers.ts'
 import { openPodListener } from '../../controller/publish/pod-listener.ts'
 import type { Acknowledgement, Change } from '../../dataplane/receive.ts'
 import { type Receiver, type ReceiverOptions, startReceiver } from '../../dataplane/receive/receiver.ts'
-import { Hidden } from '../../model/hidden.ts'
+import type { Hidden } from '../../model/hidden.ts'
 import { EMPTY_ROOT, RootHash } from '../../model/root-hash.ts'
 import { type Pool, poolKey, SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../../model/snapshot.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
@@ -236,6 +236,7 @@ export class PublishWorld {
       peers,
       publisher,
       leads: () => controller.leadership.leads,
+      monotonic: () => performance.now(),
     })
     const stop = async () => {
       publisher.stop()
