@@ -1,5 +1,6 @@
 // The order of the controller: collect changes, compile, stamp and store, publish, report. Acts at once when idle and
-// coalesces what arrives while it is busy; never before the first full state. controller/main.ts makes it.
+// coalesces what arrives while it is busy; never before the first full state. controller/main.ts and cluster.ts make it.
+// Where several replicas run, all compile; the one that leads also stamps, stores and publishes.
 import { compile as compileResources } from './compile/compile.ts'
 import type { CompileResult, CompileSettings } from './compile/compile-types.ts'
 import { lastGoodFor } from './compile/last-good.ts'
@@ -7,7 +8,7 @@ import type { Claim, LastGood, ResourceSet } from '../model/resources.ts'
 import type { PodAcknowledgement, Publisher } from './publish/publisher.ts'
 import type { Source, SourceState } from './sources/source.ts'
 import { expireClaims, reconcileClaims } from './state/reconcile-claims.ts'
-import type { StateStore } from './state/state-store.ts'
+import { type LoadedState, NotLeaderError, type SharedStateStore, type StateStore } from './state/state-store.ts'
 
 /** Two clocks: milliseconds since the epoch for stamps, monotonic milliseconds for durations. */
 export interface Clock {
@@ -15,11 +16,20 @@ export interface Clock {
   monotonic(): number
 }
 
+/** What makes this process one of several. */
+export interface Replica {
+  readonly store: SharedStateStore
+  /** The fence while this process leads. Asked before each write and each publication. */
+  fence(): number | undefined
+}
+
 export interface LoopOptions {
   readonly source: Source
   readonly publisher: Publisher
   readonly settings: CompileSettings
   readonly store: StateStore
+  /** One of several replicas that share `store`. Without: this process alone does everything. */
+  readonly replica?: Replica
   /** Milliseconds that a released host or namespace stays with its former tenant. */
   readonly hostTransferDelay: number
   readonly clock: Clock
@@ -55,6 +65,15 @@ export interface Loop {
   stop(): Promise<void>
   /** undefined before the first cycle. */
   state(): LoopState | undefined
+  /**
+   * The fence under which this process stores and publishes; undefined while another does. Later than the lease says:
+   * what the former leader stored is read first.
+   */
+  fence(): number | undefined
+  /** This process began or ceased to lead. */
+  wake(): void
+  /** Somebody else changed what is stored. */
+  reload(): void
 }
 
 // Claims may free what others wait for, whose claims may free more; each round needs a tenant to let go of something.
@@ -70,6 +89,9 @@ export function createLoop(options: LoopOptions): Loop {
 class ControlLoop implements Loop {
   readonly #options: LoopOptions
   readonly #compile: typeof compileResources
+  #fence: number | undefined
+  #reload = false
+  #leadFailed = false
   #claims: readonly Claim[] = []
   #storedLastGood: readonly LastGood[] = []
   #unsaved = false
@@ -90,10 +112,7 @@ class ControlLoop implements Loop {
   }
 
   async start(): Promise<void> {
-    const loaded = await this.#options.store.load()
-    for (const warning of loaded.warnings) this.#options.warn(warning)
-    this.#claims = loaded.claims
-    this.#storedLastGood = loaded.lastGood
+    this.#take(await this.#options.store.load())
     await this.#options.source.start(() => this.#changed())
     this.#ready = true
     this.#changed()
@@ -109,6 +128,27 @@ class ControlLoop implements Loop {
 
   state(): LoopState | undefined {
     return this.#state
+  }
+
+  fence(): number | undefined {
+    const { replica } = this.#options
+    if (replica === undefined) return 0
+    return this.#fence !== undefined && replica.fence() === this.#fence ? this.#fence : undefined
+  }
+
+  wake(): void {
+    this.#changed()
+  }
+
+  reload(): void {
+    this.#reload = true
+    this.#changed()
+  }
+
+  #take(loaded: LoadedState): void {
+    for (const warning of loaded.warnings) this.#options.warn(warning)
+    this.#claims = loaded.claims
+    this.#storedLastGood = loaded.lastGood
   }
 
   #changed(): void {
@@ -131,12 +171,13 @@ class ControlLoop implements Loop {
 
   async #cycle(changedAt: number): Promise<void> {
     const { source, clock } = this.#options
+    if (this.#options.replica !== undefined) await this.#takeRole(this.#options.replica)
     const read = source.read()
     const started = clock.monotonic()
     const compiled = this.#compileSettled(read)
     if (compiled === undefined) return
     const compileMs = clock.monotonic() - started
-    await this.#save(compiled.result)
+    if (this.fence() !== undefined) await this.#save(compiled.result)
     const acknowledgements = await this.#publish(compiled.result)
     this.#state = {
       ...compiled,
@@ -150,6 +191,38 @@ class ControlLoop implements Loop {
     this.#report()
   }
 
+  // Leads from here on, or follows, as the lease says; reads again what others stored.
+  async #takeRole(replica: Replica): Promise<void> {
+    const fence = replica.fence()
+    const reload = this.#reload
+    this.#reload = false
+    this.#leadFailed = false
+    if (fence === undefined) {
+      if (this.#fence !== undefined) replica.store.follow()
+      if (reload || this.#fence !== undefined) this.#take(await replica.store.load())
+      this.#fence = undefined
+      this.#unsaved = false
+      return
+    }
+    if (fence === this.#fence) {
+      // The leader's word holds: it is written over whatever somebody else wrote.
+      this.#unsaved ||= reload
+      return
+    }
+    this.#fence = undefined
+    try {
+      this.#take(await replica.store.lead(fence))
+      this.#fence = fence
+      this.#published = undefined
+    } catch (error) {
+      this.#reload = true
+      this.#leadFailed = true
+      if (!(error instanceof NotLeaderError)) {
+        this.#options.warn('What the former leader stored cannot be read; nothing is published before it is.', error)
+      }
+    }
+  }
+
   // Compiles until the claims stand still: a name that was let go may at once be somebody else's.
   #compileSettled(read: SourceState): { resources: ResourceSet; result: CompileResult } | undefined {
     const { clock, hostTransferDelay } = this.#options
@@ -158,6 +231,12 @@ class ControlLoop implements Loop {
       lastGoodFor(read.resources.partitions, previous, this.#storedLastGood),
     )
     if (lastGood === undefined) return undefined
+    if (this.fence() === undefined) {
+      // Who does not lead takes the claims as they are stored.
+      const resources: ResourceSet = { ...read.resources, claims: this.#claims, lastGood }
+      const result = this.#compileOnce(resources, previous?.result)
+      return result === undefined ? undefined : { resources, result }
+    }
     // What expired by time alone holds no longer when compile looks.
     const standing = expireClaims(this.#claims, clock.now(), hostTransferDelay)
     if (standing !== this.#claims) this.#unsaved = true
@@ -196,6 +275,11 @@ class ControlLoop implements Loop {
       await this.#options.store.save({ claims: this.#claims, lastGood: result.lastGood })
       this.#unsaved = false
     } catch (error) {
+      if (error instanceof NotLeaderError) {
+        this.#fence = undefined
+        this.#reload = true
+        return
+      }
       // Serving goes on: a full disk must not stop a revocation from reaching the dataplane.
       this.#options.warn('Claims and last good forms could not be stored; they would be lost in a crash.', error)
     }
@@ -210,7 +294,8 @@ class ControlLoop implements Loop {
     this.#published = { version, endpointsRevision }
     try {
       const answers = await this.#options.publisher.publish(result.snapshot, this.#sequence)
-      this.#retry = answers.length === 0
+      // With replicas the publisher itself tries again.
+      this.#retry = answers.length === 0 && this.#options.replica === undefined
       return answers
     } catch (error) {
       this.#options.warn('Publishing failed; it is tried again.', error)
@@ -243,8 +328,8 @@ class ControlLoop implements Loop {
     }
     const now = this.#options.clock.now()
     const wait = Math.min(
-      (this.#nextExpiry ?? Number.POSITIVE_INFINITY) - now,
-      this.#retry || this.#unsaved ? RETRY_MS : Number.POSITIVE_INFINITY,
+      ((this.fence() === undefined ? undefined : this.#nextExpiry) ?? Number.POSITIVE_INFINITY) - now,
+      this.#retry || this.#unsaved || this.#leadFailed ? RETRY_MS : Number.POSITIVE_INFINITY,
     )
     const issue = nextTurn(this.#state?.result, now) - now
     if (wait === Number.POSITIVE_INFINITY && issue === Number.POSITIVE_INFINITY) return

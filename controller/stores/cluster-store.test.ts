@@ -6,10 +6,10 @@ import { failure, ObjectServer } from '../../test/support/object-server.ts'
 import { missingRealApi, must, type RealApi, startRealApi } from '../../test/support/real-api.ts'
 import type { ApiCalls } from '../api-calls.ts'
 import { NotLeaderError, type StoredState } from '../state/state-store.ts'
-import { createClusterStore, STATE_LABEL } from './cluster-store.ts'
+import { createClusterStore } from './cluster-store.ts'
 import { payload, textOf } from './shards.ts'
 
-const LABELS = { 'app.kubernetes.io/instance': 'atrium' }
+const LABELS = { 'app.kubernetes.io/name': 'atrium' }
 const EMPTY: StoredState = { claims: [], lastGood: [] }
 
 function storeOn(api: ApiCalls, warnings: string[] = [], namespace = 'default') {
@@ -99,7 +99,8 @@ describe('replicas', () => {
     const store = storeOn(server)
     await store.lead(1)
     await store.save(SAVED)
-    const [path = '', object = { metadata: {} }] = [...server.objects][0] ?? []
+    const [path = '', object = { metadata: {} }] =
+      [...server.objects].find(([, each]) => JSON.stringify(each).includes('a.test')) ?? []
     server.put(path, { ...object, data: { 'claims.json': '{"format":1,"claims":[]}' } })
     const version = String(server.objects.get(path)?.metadata['resourceVersion'])
     expect(store.seen('ConfigMap', path.split('/').at(-1) ?? '', version)).toBe(true)
@@ -112,14 +113,15 @@ describe('replicas', () => {
     const store = storeOn(server)
     await store.lead(1)
     await store.save(SAVED)
-    const [path = '', object = { metadata: {} }] = [...server.objects][0] ?? []
+    const [path = '', object = { metadata: {} }] =
+      [...server.objects].find(([, each]) => JSON.stringify(each).includes('a.test')) ?? []
     server.put(path, { ...object, data: { 'claims.json': 'no' } })
     const loaded = await storeOn(server).lead(2)
     expect(loaded.claims).toHaveLength(1)
     expect(loaded.warnings).toHaveLength(1)
     expect(loaded.warnings[0]).toContain(`${path.split('/').at(-1)} cannot be used: it is no JSON`)
     expect(server.objects.get(`${path}-unreadable`)).toMatchObject({ data: { 'claims.json': 'no' } })
-    expect(server.objects.get(`${path}-unreadable`)?.metadata['labels']).not.toHaveProperty(STATE_LABEL)
+    expect(server.objects.get(`${path}-unreadable`)?.metadata['labels']).toEqual(LABELS)
   })
 
   test('loading waits for the API server and tells so once', async () => {
@@ -133,7 +135,7 @@ describe('replicas', () => {
   test('a save that fails is a rejection, and the next one writes what is lacking only', async () => {
     const store = storeOn(server)
     await store.lead(1)
-    server.interfere = (call) => (call.method === 'POST' ? failure(500, 'InternalError') : undefined)
+    server.interfere = (call) => (call.method === 'PUT' ? failure(500, 'InternalError') : undefined)
     await expect(store.save(SAVED)).rejects.toThrow('500')
     server.interfere = () => undefined
     await store.save(SAVED)

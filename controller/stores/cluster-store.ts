@@ -32,8 +32,8 @@ export interface ClusterStoreOptions {
   readonly retryMs?: number
 }
 
-/** The label by which the objects are found; its value is the part. */
-export const STATE_LABEL = 'atrium.dev/state'
+const STATE_LABEL = 'atrium.dev/state'
+const RELEASE_LABEL = 'atrium.dev/release'
 const FENCE = 'atrium.dev/fence'
 const AT_ONCE = 8
 const RETRY_MS = 1_000
@@ -94,8 +94,11 @@ class ClusterStore implements ClusterStateStore {
   }
 
   async lead(fence: number): Promise<LoadedState> {
-    const found = await this.#list()
-    await inParallel(found, async (each) => await this.#stamp(each, fence))
+    const found = new Map((await this.#list()).map((each) => [shardKey(each.shard), each]))
+    await inParallel(SHARDS, async (shard) => {
+      const there = found.get(shardKey(shard)) ?? (shard.part === 'claims' ? await this.#make(shard, fence) : undefined)
+      if (there !== undefined) await this.#stamp(there, fence)
+    })
     // After the stamps nobody else can write: what is read now is what there is.
     const state = await this.#read()
     for (const each of await this.#list()) if (each.problem !== undefined) await this.#putAside(each)
@@ -135,9 +138,10 @@ class ClusterStore implements ClusterStateStore {
     if (resourceVersion !== undefined && known !== undefined && isOlder(resourceVersion, known.resourceVersion))
       return false
     if (this.#writing.has(shardKey(shard))) return false
-    if (this.#fence !== undefined && known !== undefined) {
-      // Whatever it says now, the next save writes over it.
-      this.#known.set(shardKey(shard), { ...known, text: undefined })
+    // Whatever it says now, the next save writes over it.
+    if (this.#fence !== undefined) {
+      const { resourceVersion: version, fence } = known ?? { resourceVersion: resourceVersion ?? '', fence: 0 }
+      this.#known.set(shardKey(shard), { resourceVersion: version, fence, text: undefined })
     }
     return true
   }
@@ -164,7 +168,7 @@ class ClusterStore implements ClusterStateStore {
       (['ConfigMap', 'Secret'] as const).map(async (kind) => {
         const { status, body } = await this.#call({
           path: this.#collection(kind),
-          query: { labelSelector: `app.kubernetes.io/instance=${this.#options.release},${STATE_LABEL}` },
+          query: { labelSelector: stateSelector(this.#options.release) },
         })
         if (status !== 200) throw new Error(`GET ${this.#collection(kind)} answered ${status}`)
         const { items } = Object(body)
@@ -192,8 +196,18 @@ class ClusterStore implements ClusterStateStore {
     }
   }
 
+  // Where there is nothing there is nothing to stamp, and a predecessor could still make it.
+  async #make(shard: ShardName, fence: number): Promise<Pick<Found, 'shard' | 'known'> | undefined> {
+    const call = this.#writeCall(shard, emptyText(shard.part), fence, undefined)
+    const { status } = await this.#call(call)
+    if (status === 201) return undefined
+    const known = status === 409 ? await this.#get(shard) : undefined
+    if (known === undefined) throw new Error(`POST ${this.#path(shard)} answered ${status}`)
+    return { shard, known }
+  }
+
   // A stamp changes the version, so a write that was meant for the version before is refused.
-  async #stamp({ shard, known }: Found, fence: number): Promise<void> {
+  async #stamp({ shard, known }: Pick<Found, 'shard' | 'known'>, fence: number): Promise<void> {
     let version = known.resourceVersion
     let seen = known.fence
     while (seen !== fence) {
@@ -238,7 +252,7 @@ class ClusterStore implements ClusterStateStore {
     const metadata = {
       name,
       namespace: this.#options.namespace,
-      labels: { ...this.#options.labels, [STATE_LABEL]: shard.part },
+      labels: { ...this.#options.labels, [RELEASE_LABEL]: this.#options.release, [STATE_LABEL]: shard.part },
       annotations: { [FENCE]: String(fence) },
       ...(resourceVersion === undefined ? {} : { resourceVersion }),
     }
@@ -294,6 +308,11 @@ class ClusterStore implements ClusterStateStore {
   #path(shard: ShardName): string {
     return `${this.#collection(kindOf(shard.part))}/${this.#nameOf(shard)}`
   }
+}
+
+/** Selects the objects of a release, and nothing else. */
+export function stateSelector(release: string): string {
+  return `${RELEASE_LABEL}=${release},${STATE_LABEL}`
 }
 
 function kindOf(part: Part): 'ConfigMap' | 'Secret' {
