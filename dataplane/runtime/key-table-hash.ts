@@ -25,40 +25,39 @@ export class KeyHash {
   }
 }
 
+// Written out in one loop: a closure over the four words would box each of them on every assignment.
 function half(key: string, key0: number, key1: number): number {
   let v0 = key0
   let v1 = key1
   let v2 = 0x6c796765 ^ key0
   let v3 = 0x74656462 ^ key1
-  const round = () => {
-    v0 = (v0 + v1) | 0
-    v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
-    v0 = (v0 << 16) | (v0 >>> 16)
-    v2 = (v2 + v3) | 0
-    v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2
-    v0 = (v0 + v3) | 0
-    v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0
-    v2 = (v2 + v1) | 0
-    v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2
-    v2 = (v2 << 16) | (v2 >>> 16)
-  }
   const length = key.length
-  for (let at = 0; at + 1 < length; at += 2) {
-    const word = key.charCodeAt(at) | (key.charCodeAt(at + 1) << 16)
+  const words = (length >> 1) + 1
+  // Two rounds for each word; after the last one four more, which finish.
+  for (let index = 0; index <= words; index++) {
+    const finishing = index === words
+    let word = 0
+    if (finishing) {
+      v2 ^= 0xff
+    } else if (index === words - 1) {
+      word = (length << 24) | ((length & 1) === 1 ? key.charCodeAt(length - 1) : 0)
+    } else {
+      word = key.charCodeAt(index * 2) | (key.charCodeAt(index * 2 + 1) << 16)
+    }
     v3 ^= word
-    round()
-    round()
+    for (let round = finishing ? 4 : 2; round > 0; round--) {
+      v0 = (v0 + v1) | 0
+      v1 = ((v1 << 5) | (v1 >>> 27)) ^ v0
+      v0 = (v0 << 16) | (v0 >>> 16)
+      v2 = (v2 + v3) | 0
+      v3 = ((v3 << 8) | (v3 >>> 24)) ^ v2
+      v0 = (v0 + v3) | 0
+      v3 = ((v3 << 7) | (v3 >>> 25)) ^ v0
+      v2 = (v2 + v1) | 0
+      v1 = ((v1 << 13) | (v1 >>> 19)) ^ v2
+      v2 = (v2 << 16) | (v2 >>> 16)
+    }
     v0 ^= word
   }
-  const last = (length << 24) | (length % 2 === 1 ? key.charCodeAt(length - 1) : 0)
-  v3 ^= last
-  round()
-  round()
-  v0 ^= last
-  v2 ^= 0xff
-  round()
-  round()
-  round()
-  round()
   return v1 ^ v3
 }

@@ -6,8 +6,8 @@ import { step, type Rule, type Step } from './gcra.ts'
 /** Places that a key may have in a level. All taken by live buckets: the level is full for that key. */
 const WINDOW = 16
 /** Waits for another thread that is in the middle of an insert: busy first, then a millisecond each. */
-const BUSY_ATTEMPTS = 200
-const MAX_ATTEMPTS = 208
+const BUSY_ATTEMPTS = 50
+const MAX_ATTEMPTS = 66
 
 const ENTRY_BYTES = 16
 
@@ -42,9 +42,8 @@ export interface TablePlace {
 
 /** What a scan for a key found in the whole of its windows. */
 interface Scan {
-  /** An entry that nobody needs, or -1. */
+  /** An entry that nobody seems to need, or -1. */
   free: number
-  freeArrival: bigint
   /** The key's own entry, live or expired, or -1. */
   own: number
   /** Lowest entry that another thread is about to give to this key, or -1. */
@@ -62,9 +61,11 @@ interface Scan {
 export class KeyTable {
   readonly #place: TablePlace
   #levels = 0
+  /** First entry of each level. */
+  #bases: number[] = []
   #words: Int32Array
   #arrivals: BigInt64Array
-  readonly #scan: Scan = { free: -1, freeArrival: 0n, own: -1, claimed: -1 }
+  readonly #scan: Scan = { free: -1, own: -1, claimed: -1 }
 
   constructor(place: TablePlace) {
     this.#place = place
@@ -79,9 +80,10 @@ export class KeyTable {
       const found = this.#find(low, high)
       const taken = found < 0 ? undefined : this.#consume(found, low, high, rule, now)
       if (taken !== undefined) return taken
-      const claim = claimOf(low, high)
-      this.#survey(low, high, claim, now, -1)
-      const { free, freeArrival, own, claimed } = this.#scan
+      const nowHigh = Number(now >> 32n)
+      const nowLow = Number(now & 0xffffffffn)
+      this.#survey(low, high, nowHigh, nowLow, -1)
+      const { free, own, claimed } = this.#scan
       if (own >= 0) continue
       if (claimed >= 0) {
         this.#pause(attempt)
@@ -91,8 +93,11 @@ export class KeyTable {
         if (this.#grow()) continue
         return undefined
       }
+      const freeArrival = Atomics.load(this.#arrivals, free * 2 + 1)
+      if (freeArrival < 0n || freeArrival > now) continue
+      const claim = claimOf(low, high)
       if (Atomics.compareExchange(this.#arrivals, free * 2 + 1, freeArrival, claim) !== freeArrival) continue
-      if (!this.#isOnly(free, low, high, claim, now)) {
+      if (!this.#isOnly(free, low, high)) {
         this.#abandon(free, freeArrival, claim)
         this.#pause(attempt)
         continue
@@ -111,7 +116,7 @@ export class KeyTable {
     this.#seeLevels()
     let live = 0
     for (let level = 0; level < this.#levels; level++) {
-      const base = this.#base(level)
+      const base = this.#bases[level] ?? 0
       const size = this.#place.sizes[level] ?? 0
       for (let entry = base; entry < base + size; entry++) {
         if (Atomics.load(this.#arrivals, entry * 2 + 1) > now) live++
@@ -125,7 +130,7 @@ export class KeyTable {
     this.#seeLevels()
     const claims: [number, bigint][] = []
     for (let level = 0; level < this.#levels; level++) {
-      const base = this.#base(level)
+      const base = this.#bases[level] ?? 0
       const size = this.#place.sizes[level] ?? 0
       for (let entry = base; entry < base + size; entry++) {
         // The sign is in the upper half: no bigint for each entry.
@@ -146,7 +151,7 @@ export class KeyTable {
   clear(): void {
     this.#seeLevels()
     for (let level = 0; level < this.#levels; level++) {
-      const base = this.#base(level)
+      const base = this.#bases[level] ?? 0
       this.#words.fill(0, base * 4, (base + (this.#place.sizes[level] ?? 0)) * 4)
     }
     Atomics.store(this.#place.levelWord, this.#place.levelAt, 1)
@@ -161,26 +166,30 @@ export class KeyTable {
     const levels = Atomics.load(this.#place.levelWord, this.#place.levelAt)
     if (levels === this.#levels) return
     this.#levels = levels
+    this.#bases = []
+    let entries = 0
+    for (let level = 0; level < levels; level++) {
+      const size = this.#place.sizes[level] ?? 0
+      this.#bases.push(entries + size * this.#place.table)
+      entries += size * this.#place.tables
+    }
     this.#words = new Int32Array(this.#place.buffer)
     this.#arrivals = new BigInt64Array(this.#place.buffer)
   }
 
-  #base(level: number): number {
-    let entries = 0
-    for (let below = 0; below < level; below++) entries += (this.#place.sizes[below] ?? 0) * this.#place.tables
-    return entries + (this.#place.sizes[level] ?? 0) * this.#place.table
-  }
-
+  /** Where the key's hash stands, or -1. Plain reads: whoever uses the entry looks again, and a miss is surveyed. */
   #find(low: number, high: number): number {
     const words = this.#words
-    for (let level = 0; level < this.#levels; level++) {
-      const size = this.#place.sizes[level] ?? 0
-      const base = this.#base(level)
-      const start = startOf(low, size)
-      const window = Math.min(WINDOW, size)
-      for (let offset = 0; offset < window; offset++) {
-        const entry = base + ((start + offset) % size)
-        if (Atomics.load(words, entry * 4) === low && Atomics.load(words, entry * 4 + 1) === high) return entry
+    const { sizes } = this.#place
+    // The largest level first: most keys of a large table are there.
+    for (let level = this.#levels - 1; level >= 0; level--) {
+      const size = sizes[level] ?? 0
+      const base = this.#bases[level] ?? 0
+      let offset = startOf(low, size)
+      for (let left = size < WINDOW ? size : WINDOW; left > 0; left--) {
+        const at = (base + offset) * 4
+        if (words[at] === low && words[at + 1] === high) return base + offset
+        offset = offset + 1 === size ? 0 : offset + 1
       }
     }
     return -1
@@ -200,40 +209,54 @@ export class KeyTable {
     }
   }
 
-  /** Looks at every place that the key may have, `except` left out. */
-  #survey(low: number, high: number, claim: bigint, now: bigint, except: number): void {
+  /**
+   * Looks at every place that the key may have, `except` left out. Reads words of 32 bits, because a bigint for each
+   * place costs more than all the rest; `free` is a hint that the caller proves.
+   */
+  #survey(low: number, high: number, nowHigh: number, nowLow: number, except: number): void {
     const scan = this.#scan
     scan.free = -1
     scan.own = -1
     scan.claimed = -1
+    const words = this.#words
+    const claimHigh = high | SIGN
     for (let level = 0; level < this.#levels; level++) {
       const size = this.#place.sizes[level] ?? 0
-      const base = this.#base(level)
-      const start = startOf(low, size)
-      const window = Math.min(WINDOW, size)
-      for (let offset = 0; offset < window; offset++) {
-        const entry = base + ((start + offset) % size)
+      const base = this.#bases[level] ?? 0
+      let offset = startOf(low, size)
+      for (let left = size < WINDOW ? size : WINDOW; left > 0; left--) {
+        const entry = base + offset
+        offset = offset + 1 === size ? 0 : offset + 1
         if (entry === except) continue
-        const arrival = Atomics.load(this.#arrivals, entry * 2 + 1)
-        if (arrival < 0n) {
-          if (arrival === claim && (scan.claimed < 0 || entry < scan.claimed)) scan.claimed = entry
-          continue
-        }
-        if (Atomics.load(this.#words, entry * 4) === low && Atomics.load(this.#words, entry * 4 + 1) === high) {
+        const at = entry * 4
+        // Ordered before the plain reads that follow: an entry is given its hash before its arrival time.
+        const arrivalHigh = Atomics.load(words, at + 3)
+        if (arrivalHigh < 0) {
+          if (arrivalHigh === claimHigh && this.#isClaim(at, claimHigh, low)) {
+            if (scan.claimed < 0 || entry < scan.claimed) scan.claimed = entry
+          } else if (words[at] === low && words[at + 1] === high && Atomics.load(words, at + 3) >= 0) {
+            // A claim that became the key's entry just now.
+            scan.own = entry
+          }
+        } else if (words[at] === low && words[at + 1] === high) {
           scan.own = entry
-        } else if (scan.free < 0 && arrival <= now) {
+        } else if (scan.free < 0 && isOver(arrivalHigh, words[at + 2] ?? 0, nowHigh, nowLow)) {
           scan.free = entry
-          scan.freeArrival = arrival
         }
       }
     }
   }
 
+  /** Whether both halves of the arrival time are the claim, at one moment. */
+  #isClaim(at: number, claimHigh: number, low: number): boolean {
+    return Atomics.load(this.#words, at + 2) === low && Atomics.load(this.#words, at + 3) === claimHigh
+  }
+
   /** Whether the claimed entry may become the key's. Waits for claimants of higher entries to see this one and go. */
-  #isOnly(entry: number, low: number, high: number, claim: bigint, now: bigint): boolean {
+  #isOnly(entry: number, low: number, high: number): boolean {
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       this.#seeLevels()
-      this.#survey(low, high, claim, now, entry)
+      this.#survey(low, high, 0, 0, entry)
       if (this.#scan.own >= 0) return false
       if (this.#scan.claimed < 0) return true
       if (this.#scan.claimed < entry) return false
@@ -272,7 +295,13 @@ function startOf(low: number, size: number): number {
   return Math.floor(((low >>> 0) / 4_294_967_296) * size)
 }
 
-/** The mark of a claim: negative, 62 bits of the hash. */
+const SIGN = -0x80000000
+
+/** The mark of a claim: the hash with its sign bit set, so negative as no arrival time is. */
 function claimOf(low: number, high: number): bigint {
-  return -((BigInt(high & 0x3fffffff) << 32n) | BigInt(low >>> 0)) - 1n
+  return (BigInt(high | SIGN) << 32n) | BigInt(low >>> 0)
+}
+
+function isOver(high: number, low: number, nowHigh: number, nowLow: number): boolean {
+  return high < nowHigh || (high === nowHigh && low >>> 0 <= nowLow)
 }
