@@ -5,6 +5,7 @@ import { Readable } from 'node:stream'
 import { parseAddress } from '../model/address.ts'
 import { canonicalHost } from '../model/host.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import { readExplainBody, readExplainQuery } from './admin-queries.ts'
 import { snapshotPieces } from './admin-snapshot.ts'
 import type { ExplainQuery, Explanation } from './explain-types.ts'
 import { METRICS_TYPES, type MetricsFormat } from './runtime/metrics.ts'
@@ -78,9 +79,9 @@ function addRoutes(app: FastifyInstance, sources: AdminSources): void {
   app.get('/snapshot', async (_request, reply) => {
     return await stream(reply, 'application/json; charset=utf-8', snapshotPieces(sources.snapshot()))
   })
-  app.get('/explain', async (request, reply) => await answer(reply, readQuery(request.query), sources))
+  app.get('/explain', async (request, reply) => await answer(reply, readExplainQuery(request.query), sources))
   // Only with this type does Fastify parse a body, and a page of another site cannot send it without asking first.
-  app.post('/explain', async (request, reply) => await answer(reply, readBody(request.body), sources))
+  app.post('/explain', async (request, reply) => await answer(reply, readExplainBody(request.body), sources))
 }
 
 async function answer(reply: FastifyReply, query: ExplainQuery | string, sources: AdminSources): Promise<unknown> {
@@ -111,52 +112,4 @@ function isOurs(host: string, allowed: ReadonlySet<string>): boolean {
   const name = canonicalHost(host)
   if (name === undefined) return false
   return name === 'localhost' || allowed.has(name) || parseAddress(name) !== undefined
-}
-
-/** `?url=…&method=…&header=name:value`, header repeated at will. A sentence where it is no question. */
-function readQuery(query: unknown): ExplainQuery | string {
-  const { url, method, header, client, sni } = query as Record<string, unknown>
-  if (typeof url !== 'string') return 'say which URL: /explain?url=https://shop.example.com/'
-  const headers: [string, string][] = []
-  for (const field of Array.isArray(header) ? header : header === undefined ? [] : [header]) {
-    const colon = typeof field === 'string' ? field.indexOf(':') : -1
-    if (typeof field !== 'string' || colon <= 0) return 'write a header as name:value'
-    headers.push([field.slice(0, colon), field.slice(colon + 1).trim()])
-  }
-  return {
-    url,
-    headers,
-    ...(typeof method === 'string' ? { method } : {}),
-    ...(typeof client === 'string' ? { clientAddress: client } : {}),
-    ...(typeof sni === 'string' ? { sni } : {}),
-  }
-}
-
-function readBody(body: unknown): ExplainQuery | string {
-  if (typeof body !== 'object' || body === null) return 'send the question as a JSON object'
-  const { url, method, headers, clientAddress, sni, clientCertificate, bodyLength } = body as Record<string, unknown>
-  if (typeof url !== 'string') return 'url is missing'
-  if (headers !== undefined && !isFields(headers)) return 'headers is a list of [name, value]'
-  if (bodyLength !== undefined && !(typeof bodyLength === 'number' && Number.isSafeInteger(bodyLength))) {
-    return 'bodyLength is a number of bytes'
-  }
-  return {
-    url,
-    ...(typeof method === 'string' ? { method } : {}),
-    ...(headers === undefined ? {} : { headers }),
-    ...(typeof clientAddress === 'string' ? { clientAddress } : {}),
-    ...(typeof sni === 'string' ? { sni } : {}),
-    ...(clientCertificate === 'valid' || clientCertificate === 'none' ? { clientCertificate } : {}),
-    ...(bodyLength === undefined ? {} : { bodyLength }),
-  }
-}
-
-function isFields(value: unknown): value is readonly (readonly [string, string])[] {
-  return (
-    Array.isArray(value) &&
-    value.every(
-      (field: unknown) =>
-        Array.isArray(field) && field.length === 2 && field.every((part: unknown) => typeof part === 'string'),
-    )
-  )
 }

@@ -4,16 +4,16 @@
 import { randomFillSync } from 'node:crypto'
 import { totalmem } from 'node:os'
 import { AddressRanges, parseCidr } from '../model/address.ts'
-import { SNAPSHOT_FORMAT, type Snapshot } from '../model/snapshot.ts'
+import { type Pool, SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../model/snapshot.ts'
 import { FILTERS } from '../policies/filters.ts'
 import { POLICIES } from '../policies/index.ts'
 import { Activation } from './activation.ts'
-import { type AdminListener, openAdmin } from './admin.ts'
+import { type AdminListener, type AdminSources, openAdmin } from './admin.ts'
 import { explain } from './explain.ts'
 import type { ExplainQuery, Explanation } from './explain-types.ts'
 import { ExplainWorld } from './explain-world.ts'
 import { canSharePorts, claimPort } from './ports.ts'
-import { type Acknowledgement, deliverFrom, manifestOf, receive } from './receive.ts'
+import { type Acknowledgement, type Change, deliverFrom, manifestOf, receive } from './receive.ts'
 import { type AccessLogSink, createAccessLogSink } from './runtime/access-log-sink.ts'
 import { type MetricsFormat, metricsText, type PodFacts, writeMetrics } from './runtime/metrics.ts'
 import { SeriesBudget } from './runtime/metrics-budget.ts'
@@ -90,6 +90,12 @@ export interface Dataplane {
   readonly ports: DataplanePorts
   /** Makes a snapshot active in all workers; the first one opens the data ports. An older sequence changes nothing. */
   activate(snapshot: Snapshot, sequence: number): Promise<PodAnswer>
+  /** Makes a change active that was received whole, in the same way. Whoever receives keeps to the order of changes. */
+  deliver(change: Change): Promise<Acknowledgement>
+  /** What serves now. */
+  whole(): { readonly shards: Iterable<TenantShard>; readonly pools: Iterable<Pool> }
+  /** What may be shown of this pod, on whatever port. */
+  readonly sources: AdminSources
   status(tenant?: string): Promise<DataplaneStatus>
   metricsText(format?: MetricsFormat): Promise<string>
   explain(query: ExplainQuery): Promise<Explanation>
@@ -146,7 +152,8 @@ class RunningDataplane implements Dataplane {
   #ports: { http: number; https: number | null }
   #open = false
   #admin: AdminListener | undefined
-  #world: { readonly sequence: number; readonly world: ExplainWorld } | undefined
+  /** Of what is active now; made when somebody asks. */
+  #world: ExplainWorld | undefined
   #sweeper: NodeJS.Timeout | undefined
   #draining = false
   #faults = 0
@@ -185,6 +192,16 @@ class RunningDataplane implements Dataplane {
     })
   }
 
+  get sources(): AdminSources {
+    return {
+      ready: () => this.#isReady(),
+      metrics: (format) => writeMetrics(this.#state, this.#budget, this.#facts(), format, this.#now()),
+      status: (tenant) => this.status(tenant),
+      snapshot: () => this.#snapshot(),
+      explain: (query) => this.explain(query),
+    }
+  }
+
   get ports(): DataplanePorts {
     return { ...this.#ports, admin: this.#admin?.port ?? null }
   }
@@ -193,16 +210,7 @@ class RunningDataplane implements Dataplane {
     const { adminPort, adminHost = '127.0.0.1', adminNames = [] } = this.#options
     if (adminPort !== null) {
       await claimPort(adminHost, adminPort)
-      this.#admin = await openAdmin(
-        { host: adminHost, port: adminPort, allowedHosts: adminNames },
-        {
-          ready: () => this.#isReady(),
-          metrics: (format) => writeMetrics(this.#state, this.#budget, this.#facts(), format, this.#now()),
-          status: (tenant) => this.status(tenant),
-          snapshot: () => this.#snapshot(),
-          explain: (query) => this.explain(query),
-        },
-      )
+      this.#admin = await openAdmin({ host: adminHost, port: adminPort, allowedHosts: adminNames }, this.sources)
     }
     await this.#pool.start()
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_EVERY)
@@ -211,25 +219,33 @@ class RunningDataplane implements Dataplane {
 
   async activate(snapshot: Snapshot, sequence: number): Promise<PodAnswer> {
     return await this.#activation.inTurn(async () => {
-      const answer = await receive(
-        manifestOf(snapshot, sequence),
-        this.#activation,
-        deliverFrom(snapshot),
-        async (change) => {
-          const known = new Set(this.#activation.refused().map(({ tenant }) => tenant))
-          const result = await this.#activation.activate(change)
-          const changed = new Set(change.shards.map(({ tenant }) => tenant))
-          for (const { tenant } of result.refused) {
-            if (changed.has(tenant) || !known.has(tenant)) {
-              this.#refusals.set(tenant, (this.#refusals.get(tenant) ?? 0) + 1)
-            }
-          }
-          await this.#openPorts()
-          return result
-        },
+      const answer = await receive(manifestOf(snapshot, sequence), this.#activation, deliverFrom(snapshot), (change) =>
+        this.#apply(change),
       )
       return { ...answer, pod: this.#options.pod ?? 'local' }
     })
+  }
+
+  async deliver(change: Change): Promise<Acknowledgement> {
+    return await this.#activation.inTurn(() => this.#apply(change))
+  }
+
+  whole() {
+    return { shards: this.#activation.shards().values(), pools: this.#activation.activePools().values() }
+  }
+
+  async #apply(change: Change): Promise<Acknowledgement> {
+    const known = new Set(this.#activation.refused().map(({ tenant }) => tenant))
+    const result = await this.#activation.activate(change)
+    this.#world = undefined
+    const changed = new Set(change.shards.map(({ tenant }) => tenant))
+    for (const { tenant } of result.refused) {
+      if (changed.has(tenant) || !known.has(tenant)) {
+        this.#refusals.set(tenant, (this.#refusals.get(tenant) ?? 0) + 1)
+      }
+    }
+    await this.#openPorts()
+    return result
   }
 
   async status(tenant?: string): Promise<DataplaneStatus> {
@@ -252,20 +268,16 @@ class RunningDataplane implements Dataplane {
   }
 
   async explain(query: ExplainQuery): Promise<Explanation> {
-    const { sequence } = this.#activation
-    if (this.#world?.sequence !== sequence) {
-      const world = new ExplainWorld({
-        version: this.#activation.version,
-        shards: this.#activation.shards(),
-        pools: this.#activation.activePools(),
-        filters: FILTERS,
-        policies: POLICIES,
-        trusted: new AddressRanges((this.#options.trustForwarded ?? []).flatMap((text) => parseCidr(text) ?? [])),
-        hasDefaultCertificate: this.#options.defaultCertificate !== undefined,
-      })
-      this.#world = { sequence, world }
-    }
-    return await explain(this.#world.world, query)
+    this.#world ??= new ExplainWorld({
+      version: this.#activation.version,
+      shards: this.#activation.shards(),
+      pools: this.#activation.activePools(),
+      filters: FILTERS,
+      policies: POLICIES,
+      trusted: new AddressRanges((this.#options.trustForwarded ?? []).flatMap((text) => parseCidr(text) ?? [])),
+      hasDefaultCertificate: this.#options.defaultCertificate !== undefined,
+    })
+    return await explain(this.#world, query)
   }
 
   reopenLog(): void {
