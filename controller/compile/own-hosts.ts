@@ -142,7 +142,10 @@ class HostDealer {
         if (!this.#carvedOut(rival, name, want.pattern)) this.#contest(want, wide)
       }
       const bare = this.#bareHolder(name)
-      if (bare === undefined || bare === own || this.#carvedOut(bare, name, want.pattern)) continue
+      if (bare === undefined || bare === own) continue
+      // Its Tenant may still exist, and what it carves out now counts.
+      this.#handovers.relate(own, bare)
+      if (this.#carvedOut(bare, name, want.pattern)) continue
       const holder = this.#holderOf(want.pattern)
       if (holder !== own) lose(want, want.pattern, bare, holder)
     }
@@ -161,7 +164,9 @@ class HostDealer {
     for (const wider of coveringPatterns(name)) {
       if (wider === name) continue
       for (const want of this.#wants.get(wider) ?? []) {
-        if (want.tenant.name === holder || this.#carvedOut(want.tenant.name, wider, name)) continue
+        if (want.tenant.name === holder) continue
+        this.#handovers.relate(want.tenant.name, holder)
+        if (this.#carvedOut(want.tenant.name, wider, name)) continue
         lose(want, name, holder, holder)
       }
     }
