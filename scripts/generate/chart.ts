@@ -98,7 +98,7 @@ function leavesOf(map: YAMLMap, path: readonly string[]): readonly ChartValue[] 
 }
 
 /** A map without a comment of its own is a group of values; one with a comment is a value as a whole. */
-function isGroup(map: YAMLMap, pair: Pair, path: readonly string[]): pair is Pair<unknown, YAMLMap> {
+function isGroup(map: YAMLMap, pair: Pair, path: readonly string[]): pair is Pair<unknown, YAMLMap> & { value: YAMLMap } {
   return isMap(pair.value) && pair.value.flow !== true && ownComment(map, pair, path) === ''
 }
 
