@@ -176,10 +176,11 @@ class Push {
     reader: Reader<Value>,
     limits: { readonly timeout: number; readonly idle: number },
   ): Promise<Value> {
-    this.#source.sent(Buffer.byteLength(content))
     const body = { type: JSON_TYPE, content }
     const maxAnswer = PUSH_LIMITS.answer
-    return read(reader, await this.#caller.json({ method: 'POST', path, body, ...limits, maxAnswer }))
+    const answer = await this.#caller.json({ method: 'POST', path, body, ...limits, maxAnswer })
+    this.#source.sent(Buffer.byteLength(content))
+    return read(reader, answer)
   }
 }
 

@@ -7,6 +7,7 @@ export type TokenReview =
   | {
       readonly type: 'authenticated'
       readonly username: string
+      readonly groups?: readonly string[]
       readonly audiences: readonly string[]
       readonly extra: Readonly<Record<string, readonly string[]>>
     }

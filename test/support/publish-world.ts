@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sealPool, sealShard } from '../../controller/compile/seal.ts'
 import { Authority, type AuthorityStore } from '../../controller/publish/authority.ts'
+import type { FormatWriter } from '../../controller/publish/content.ts'
 import { HttpPublisher, type Leadership } from '../../controller/publish/http-publisher.ts'
 import { type IdentityOptions, IdentityService } from '../../controller/publish/identity.ts'
 import { Peers } from '../../controller/publish/peers.ts'
@@ -201,11 +202,15 @@ export class PublishWorld {
 
   async controller(
     leadership: Leadership = { leads: true, fence: 1 },
-    identity: Partial<IdentityOptions> = {},
+    rest: {
+      readonly identity?: Partial<IdentityOptions>
+      readonly peers?: Peers
+      readonly writers?: readonly FormatWriter[]
+    } = {},
   ): Promise<TestController> {
     const uid = `controller-${++this.#uids}`
     const { credentials } = await this.authority.issue({ release: RELEASE, role: 'controller', uid }, LOCAL)
-    const peers = new Peers(() => performance.now())
+    const peers = rest.peers ?? new Peers(() => performance.now())
     const controller = { leadership }
     const publisher = new HttpPublisher({
       release: RELEASE,
@@ -213,6 +218,7 @@ export class PublishWorld {
       leadership: () => controller.leadership,
       credentials: () => credentials,
       digest: sha256,
+      ...(rest.writers === undefined ? {} : { writers: rest.writers }),
     })
     const service = new IdentityService({
       release: RELEASE,
@@ -225,7 +231,7 @@ export class PublishWorld {
       podAddress: async () => ({ type: 'unavailable' }),
       now: () => Date.now(),
       monotonic: () => performance.now(),
-      ...identity,
+      ...rest.identity,
     })
     const listener = await openPodListener({
       host: LOCAL,
@@ -248,7 +254,7 @@ export class PublishWorld {
 
   async pod(
     controllers: readonly TestController[],
-    rest: Partial<ReceiverOptions> & { uid?: string } = {},
+    rest: Partial<ReceiverOptions> & { onPort?: (port: number) => void } = {},
   ): Promise<TestPod> {
     const uid = rest.uid ?? `pod-${++this.#uids}`
     const tokenFile = join(this.folder, `token-${uid}`)
@@ -283,6 +289,7 @@ export class PublishWorld {
       warn: () => {},
       ...rest,
     })
+    void receiver.opened.then(() => rest.onPort?.(receiver.port))
     const stop = () => receiver.stop()
     this.#stops.push(stop)
     return { uid, dataplane, receiver, stop }
