@@ -3,6 +3,7 @@
 import { Command, type Option } from 'commander'
 import { addCompile } from './commands/compile.ts'
 import { addCompletion } from './commands/completion.ts'
+import { addDataplane } from './commands/dataplane.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDiff } from './commands/diff.ts'
 import { addExplain } from './commands/explain.ts'
@@ -24,6 +25,7 @@ export function createProgram(): Command {
   program.commandsGroup('Run:')
   addStandalone(program)
   addDemo(program)
+  addDataplane(program)
   program.commandsGroup('Ask:')
   addExplain(program)
   program.commandsGroup('Before you apply:')

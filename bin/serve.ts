@@ -1,9 +1,9 @@
 // What `atrium standalone` does once its flags are read: starts the gateway, says where it is, and stops it in order when
 // a signal comes. bin/commands/standalone.ts calls it.
 import { availableParallelism } from 'node:os'
-import { EXIT_CODES } from './exit.ts'
 import type { PortOrOff } from './options.ts'
 import { plural } from './output/units.ts'
+import { firstSignal } from './signals.ts'
 import { readCertificate, type Standalone, startStandalone } from './standalone.ts'
 import type { Terminal } from './terminal.ts'
 import { atriumVersion } from './commands/version.ts'
@@ -74,23 +74,6 @@ function startLines({ controller, dataplane }: Standalone, flags: ServeFlags): r
       `${plural(number('Route'), 'route')} from ${flags.config.join(', ')} (edits are live)`,
     addresses.join('   '),
   ]
-}
-
-/** Resolves with the exit code of the first SIGTERM or SIGINT; the next one ends the process at once. */
-function firstSignal(): Promise<number> {
-  return new Promise((resolve) => {
-    const listen = (signal: 'SIGTERM' | 'SIGINT', code: number) => {
-      process.once(signal, () => {
-        for (const each of ['SIGTERM', 'SIGINT'] as const) {
-          process.removeAllListeners(each)
-          process.once(each, () => process.exit(code))
-        }
-        resolve(code)
-      })
-    }
-    listen('SIGTERM', EXIT_CODES.terminated)
-    listen('SIGINT', EXIT_CODES.interrupted)
-  })
 }
 
 function warningLine(message: string): string {

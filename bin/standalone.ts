@@ -12,6 +12,7 @@ import { type Dataplane, startDataplane } from '../dataplane/main.ts'
 import { PortTaken } from '../dataplane/ports.ts'
 import type { CertificateMaterial } from '../dataplane/tls/host-identity.ts'
 import { POLICIES } from '../policies/index.ts'
+import { everyAddress } from './addresses.ts'
 import { usageFailure } from './exit.ts'
 import { sha256 } from './load.ts'
 import type { PortOrOff } from './options.ts'
@@ -128,12 +129,6 @@ function readText(file: string): string {
   } catch {
     throw usageFailure(`--default-certificate: ${file} cannot be read.`)
   }
-}
-
-/** Both families where the machine has both. */
-function everyAddress(): string {
-  const addresses = Object.values(networkInterfaces()).flatMap((list) => list ?? [])
-  return addresses.some(({ family }) => family === 'IPv6') ? '::' : '0.0.0.0'
 }
 
 /** Where Atrium itself listens: no tenant's backend may be there, whatever range the operator allows. */

@@ -1,5 +1,5 @@
-// The admin listener: health, readiness, metrics, status, the active snapshot and explain. Fastify on a port of its own,
-// loopback by default. Read only; answers nobody who comes through a browser page of another site (threats L-5).
+// The admin listener: health, readiness, metrics, status, the active snapshot and explain; in a pod, where others can reach
+// the port, only a part of that. Fastify on a port of its own, loopback by default. Read only; answers nobody who comes through a browser page of another site (threats L-5).
 import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import { parseAddress } from '../model/address.ts'
@@ -26,6 +26,8 @@ export interface AdminOptions {
   readonly port: number
   /** Names, beside localhost and addresses, by which it may be called. */
   readonly allowedHosts: readonly string[]
+  /** Default: all. `health` and `metrics` are what a pod shows, each on a port of its own; the rest needs a certificate. */
+  readonly shows?: 'all' | 'health' | 'metrics'
 }
 
 /** An open admin port. */
@@ -52,7 +54,10 @@ export async function openAdmin(options: AdminOptions, sources: AdminSources): P
     if (obstacle !== undefined) await reply.code(403).send({ error: obstacle })
     reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff')
   })
-  addRoutes(app, sources)
+  const { shows = 'all' } = options
+  if (shows !== 'metrics') addHealth(app, sources)
+  if (shows !== 'health') addMetrics(app, sources)
+  if (shows === 'all') addQuestions(app, sources)
   await app.listen({ host: options.host, port: options.port })
   const address = app.server.address()
   return {
@@ -61,17 +66,23 @@ export async function openAdmin(options: AdminOptions, sources: AdminSources): P
   }
 }
 
-function addRoutes(app: FastifyInstance, sources: AdminSources): void {
+function addHealth(app: FastifyInstance, sources: AdminSources): void {
   app.get('/healthz', async () => ({ status: 'ok' }))
   app.get('/readyz', async (_request, reply) => {
     const ready = sources.ready()
     return await reply.code(ready ? 200 : 503).send({ ready })
   })
+}
+
+function addMetrics(app: FastifyInstance, sources: AdminSources): void {
   app.get('/metrics', async (request, reply) => {
     const accept = request.headers.accept ?? ''
     const format: MetricsFormat = accept.includes('application/openmetrics-text') ? 'openmetrics' : 'prometheus'
     return await stream(reply, METRICS_TYPES[format], sources.metrics(format))
   })
+}
+
+function addQuestions(app: FastifyInstance, sources: AdminSources): void {
   app.get('/status', async (request) => {
     const { tenant } = request.query as { tenant?: unknown }
     return await sources.status(typeof tenant === 'string' ? tenant : undefined)

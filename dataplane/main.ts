@@ -313,7 +313,9 @@ class RunningDataplane implements Dataplane {
 
   #createPool(workers: number): WorkerPool {
     const { trustForwarded = [], defaultCertificate, pod = '', workerHeap, stallAfter = 2_000 } = this.#options
-    const share = Math.floor((totalmem() * 0.6) / workers / 1_048_576)
+    // The limit of the container where there is one: 0, or more than there is, where there is none.
+    const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
+    const share = Math.floor((memory * 0.6) / workers / 1_048_576)
     return new WorkerPool({
       state: this.#state,
       settings: {
