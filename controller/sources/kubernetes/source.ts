@@ -9,6 +9,7 @@ import { readNamespacePolicies, readTenant } from './barrier-reads.ts'
 import { type Edit, KindCache } from './kind-cache.ts'
 import { API_RESOURCES, WHOLE_KINDS } from './kinds.ts'
 import { MaterialWatches } from './material-watches.ts'
+import { Pulse, type PulseObject } from './pulse.ts'
 import { findReferences, type MaterialRef, partitionRefs } from './references.ts'
 import { Reflector } from './reflector.ts'
 import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
@@ -22,6 +23,8 @@ export interface KubernetesSourceOptions {
   /** See MaterialWatchesOptions. */
   readonly grant?: (namespace: string) => Promise<void>
   readonly revoke?: (namespace: string) => void
+  /** See Pulse: what makes a new Route's way short. Without: it takes up to 100 ms longer. */
+  readonly pulse?: PulseObject
   /** Milliseconds that the first state waits for referenced Secrets and ConfigMaps. Default: 10 s. */
   readonly firstMaterialMs?: number
   /** Milliseconds that a failure lasts before it is a problem of the state. Default: 10 s. */
@@ -64,6 +67,7 @@ class ApiSource implements KubernetesSource {
   readonly #watched: readonly Watched[]
   readonly #barrier: RouteBarrier
   readonly #material: MaterialWatches
+  readonly #pulse: Pulse | undefined
   readonly #refs = new WeakMap<Partition, readonly MaterialRef[]>()
   readonly #abort = new AbortController()
   #referencesChanged = true
@@ -83,6 +87,7 @@ class ApiSource implements KubernetesSource {
 
   constructor(options: KubernetesSourceOptions) {
     this.#options = options
+    this.#pulse = options.pulse === undefined ? undefined : new Pulse(options.client, options.pulse)
     this.#barrier = new RouteBarrier({
       seen: (namespace) => ({
         policies: this.#reflectorOf('Policy', namespace)?.version,
@@ -156,9 +161,10 @@ class ApiSource implements KubernetesSource {
       kind,
       onEdit: kind === 'Route' ? (edit) => this.#barrier.take(edit) : (edit) => this.#set(edit),
       onUnreadable: () => reflector.countUnreadable(),
-      ...(kind === 'Namespace' && isListed.size > 0
-        ? { wanted: (_namespace: string, name: string) => isListed.has(name) }
-        : {}),
+      wanted: (within, name) => {
+        if (kind === 'Namespace') return isListed.size === 0 || isListed.has(name)
+        return kind !== 'Policy' || this.#pulse?.isObject(within, name) !== true
+      },
     })
     const reflector: Reflector = new Reflector({
       client,
@@ -197,6 +203,7 @@ class ApiSource implements KubernetesSource {
 
   async #refresh(namespace: string, tenants: readonly string[], signal: AbortSignal): Promise<string> {
     const { client } = this.#options
+    this.#pulse?.beat()
     const [policies, ...found] = await Promise.all([
       readNamespacePolicies(client, namespace, signal),
       ...tenants.map((name) => readTenant(client, name, signal)),
