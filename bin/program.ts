@@ -3,6 +3,7 @@
 import { Command, type Option } from 'commander'
 import { addCompile } from './commands/compile.ts'
 import { addCompletion } from './commands/completion.ts'
+import { addController } from './commands/controller.ts'
 import { addDataplane } from './commands/dataplane.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDiff } from './commands/diff.ts'
@@ -25,6 +26,7 @@ export function createProgram(): Command {
   program.commandsGroup('Run:')
   addStandalone(program)
   addDemo(program)
+  addController(program)
   addDataplane(program)
   program.commandsGroup('Ask:')
   addExplain(program)

@@ -67,7 +67,8 @@ interface Waiter {
 
 class NamespaceGrants implements Grants {
   readonly #options: GrantsOptions
-  #namespaces: ReadonlyMap<string, TenantNamespace> = new Map()
+  /** undefined until the first complete state: what is not known yet must not be taken away. */
+  #namespaces: ReadonlyMap<string, TenantNamespace> | undefined
   readonly #referenced = new Set<string>()
   readonly #waiters = new Map<string, Waiter[]>()
   /** Whether the RoleBinding stands, as far as is known. */
@@ -88,6 +89,10 @@ class NamespaceGrants implements Grants {
     const before = this.#namespaces
     this.#namespaces = namespaces
     if (!this.#leads) return
+    if (before === undefined) {
+      this.#lookAgain()
+      return
+    }
     for (const [name, { tenant, label }] of namespaces) {
       const known = before.get(name)
       if (known?.tenant !== tenant || known?.label !== label) this.#queue.add(name, 1)
@@ -139,7 +144,7 @@ class NamespaceGrants implements Grants {
     this.#queue = new WriteQueue(this.#options.limits ?? LIMITS)
     this.#bound.clear()
     for (const name of this.#waiters.keys()) this.#queue.add(name, 0)
-    for (const name of this.#namespaces.keys()) this.#queue.add(name, this.#referenced.has(name) ? 1 : 2)
+    for (const name of this.#namespaces?.keys() ?? []) this.#queue.add(name, this.#referenced.has(name) ? 1 : 2)
     this.#pump()
   }
 
@@ -159,7 +164,7 @@ class NamespaceGrants implements Grants {
 
   #pump(): void {
     clearTimeout(this.#timer)
-    while (this.#leads && this.#busy < AT_ONCE) {
+    while (this.#leads && this.#namespaces !== undefined && this.#busy < AT_ONCE) {
       const next = this.#queue.take(performance.now())
       if (next === undefined) return
       if ('waitMs' in next) {
@@ -194,11 +199,11 @@ class NamespaceGrants implements Grants {
   }
 
   async #reconcile(namespace: string): Promise<void> {
-    const { tenant, label } = this.#namespaces.get(namespace) ?? { tenant: undefined, label: undefined }
+    const { tenant, label } = this.#namespaces?.get(namespace) ?? { tenant: undefined, label: undefined }
     const wanted = tenant !== undefined && this.#referenced.has(namespace)
     if (!wanted && this.#bound.get(namespace) !== false) await this.#unbind(namespace)
     const value = tenant === undefined ? undefined : labelValue(tenant)
-    if (this.#namespaces.has(namespace) && label !== value) await this.#label(namespace, value)
+    if (this.#namespaces?.has(namespace) === true && label !== value) await this.#label(namespace, value)
     if (!wanted) return
     if (this.#bound.get(namespace) !== true) await this.#bind(namespace)
     this.#release(namespace, undefined)
@@ -244,7 +249,7 @@ class NamespaceGrants implements Grants {
 
   #binding(namespace: string) {
     const { serviceAccount, labels } = this.#options
-    const tenant = this.#namespaces.get(namespace)?.tenant ?? ''
+    const tenant = this.#namespaces?.get(namespace)?.tenant ?? ''
     return {
       apiVersion: 'rbac.authorization.k8s.io/v1',
       kind: 'RoleBinding',

@@ -42,6 +42,8 @@ export interface Lease {
   start(): void
   /** The fence under which this process may act now; undefined where it does not lead. Ask before each act. */
   fence(): number | undefined
+  /** The highest fence known, of whomever: what a replica that does not lead says of the one that does. */
+  knownFence(): number
   /** Who leads as far as is known: the candidate's name, '' for nobody. */
   holder(): string
   /** A pod said that it has seen a fence; where it is above ours, our next renewal begins a term above it. */
@@ -93,6 +95,10 @@ class Candidate implements Lease {
 
   fence(): number | undefined {
     return this.#stopped ? undefined : fenceAt(this.#state, this.#now())
+  }
+
+  knownFence(): number {
+    return this.fence() ?? this.#state.highest
   }
 
   holder(): string {

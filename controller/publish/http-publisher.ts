@@ -26,6 +26,8 @@ export interface HttpPublisherOptions {
   readonly credentials: () => PeerCredentials
   /** SHA-256 in hexadecimal. */
   readonly digest: Digest
+  /** Called with the fence that a pod which refused has followed: one above ours means that ours began too low. */
+  readonly heardOf?: (fence: number) => void
   /** Called when the answers of pods changed between publications. */
   readonly onChange?: () => void
   /** Formats written, newest first. */
@@ -71,6 +73,7 @@ export class HttpPublisher implements Publisher {
       sent: (bytes) => {
         this.#sent += bytes
       },
+      heardOf: (fence) => options.heardOf?.(fence),
     }
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT)
     this.#heartbeat.unref()

@@ -27,6 +27,8 @@ export interface PushSource {
   beforeMore(uid: string): Promise<void>
   /** Bytes that were sent. */
   sent(bytes: number): void
+  /** A pod that refused has followed this fence. */
+  heardOf(fence: number): void
 }
 
 /** A pod that does not follow. */
@@ -137,6 +139,7 @@ class Push {
 
   #afterRefusal({ refused, active, formats }: ManifestAnswer, tried: Difference): Difference {
     const reason = refused?.reason
+    this.#source.heardOf(active.fence)
     if (reason === 'Format') {
       const former = this.#content
       this.#content = this.#choose(formats)

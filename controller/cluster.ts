@@ -1,0 +1,314 @@
+// The composition root of a controller in a cluster: source, loop, lease, stores, publisher, identities, status, ports.
+// bin/commands/controller.ts starts one for each replica. All replicas read, compile, sign and answer; what is written
+// to the API server and pushed to pods is the leader's, and asks the lease before each act.
+import { createHash } from 'node:crypto'
+import type { PolicyDefinition } from '../model/define-policy.ts'
+import type { Claim } from '../model/resources.ts'
+import type { PeerListener } from '../peer/listener.ts'
+import { type ListenAt, openHealth, openMetrics } from './admin.ts'
+import { createAuthorityStore, showBundle } from './cluster/authority-store.ts'
+import { claimedHosts, figuresOf, hostHappenings, holdersOf, tenantNamespaces, uidOf } from './cluster/holders.ts'
+import { OwnIdentity } from './cluster/own-identity.ts'
+import { watchReleasePods } from './cluster/release-pods.ts'
+import { ClusterKeyCache, findPod, reviewToken } from './cluster/reviews.ts'
+import { createTurns } from './cluster/turns.ts'
+import { createGrants } from './grants.ts'
+import { createLease, type Lease } from './lease/lease.ts'
+import type { LeaseTimes } from './lease/decision.ts'
+import { createLoop, type Loop, type LoopState } from './loop.ts'
+import { createControllerMetrics } from './metrics.ts'
+import { Authority } from './publish/authority.ts'
+import { HttpPublisher } from './publish/http-publisher.ts'
+import { IdentityService } from './publish/identity.ts'
+import { Peers } from './publish/peers.ts'
+import { openPodListener } from './publish/pod-listener.ts'
+import { createEventWriter, happenings } from './report/events.ts'
+import { createKubernetesWriter } from './report/kubernetes-writer.ts'
+import type { ObjectStatus } from './report/conditions.ts'
+import { StatusBook } from './report/status-book.ts'
+import { createApiClient } from './sources/kubernetes/client.ts'
+import type { Credentials } from './sources/kubernetes/access.ts'
+import { createKubernetesSource } from './sources/kubernetes/source.ts'
+import { createClusterStore } from './stores/cluster-store.ts'
+import { watchStore } from './stores/watch-store.ts'
+
+/** Who this replica is, by the downward API. */
+export interface OwnPod {
+  readonly name: string
+  readonly uid: string
+  readonly address: string
+}
+
+export interface ClusterOptions {
+  readonly credentials: Credentials
+  /** First part of the name of everything that belongs to the release. */
+  readonly release: string
+  /** Where the release lives. */
+  readonly namespace: string
+  readonly pod: OwnPod
+  /** Address to listen on. */
+  readonly host: string
+  /** 0 lets the system choose. */
+  readonly ports: { readonly health: number; readonly pods: number; readonly metrics: number; readonly api: number }
+  readonly policies: readonly PolicyDefinition[]
+  readonly allowEndpoints: readonly string[]
+  /** Only these namespaces. Empty: all. */
+  readonly watchNamespaces: readonly string[]
+  /** Milliseconds that a released host stays with its former tenant. */
+  readonly hostTransferDelay: number
+  readonly leaseTimes?: LeaseTimes
+  /** Port on which dataplane pods take pushes. Default 9902. */
+  readonly peerPort?: number
+  /** What an operator should know, one sentence. */
+  readonly warn: (message: string, error?: unknown) => void
+  /** What happens in the ordinary course: leading, following, serving. */
+  readonly note: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+export interface ClusterController {
+  readonly ports: { readonly health: number; readonly pods: number; readonly metrics: number }
+  readonly loop: Loop
+  readonly lease: Lease
+  /** The status of every object as this replica judges it. */
+  statuses(): readonly ObjectStatus[]
+  /** Stops writing, pushing and listening, then lets go of the lease. */
+  stop(): Promise<void>
+}
+
+const REPORT_PAUSE_MS = 100
+const LAST_STATUS_MS = 2_000
+const EXPIRE_MS = 10_000
+const PEER_PORT = 9_902
+
+/** Starts a replica. Resolves once it has compiled the first complete state and answers pods. */
+export async function startCluster(options: ClusterOptions): Promise<ClusterController> {
+  const { release, namespace, pod, host, ports, warn, note } = options
+  const api = createApiClient({ credentials: options.credentials, userAgent: 'atrium-controller' })
+  const digest = (text: string) => createHash('sha256').update(text).digest('hex')
+  const clock = { now: () => Date.now(), monotonic: () => performance.now() }
+  const labels = objectLabels(release)
+  const place = { api, namespace, release, labels }
+
+  const lease = createLease({
+    api,
+    namespace,
+    name: `${release}-controller`,
+    candidate: pod.name,
+    labels,
+    warn,
+    onChange: (fence) => changeRole(fence),
+    ...(options.leaseTimes === undefined ? {} : { times: options.leaseTimes }),
+  })
+  const fence = () => lease.fence()
+  const store = createClusterStore({ ...place, warn })
+  const grants = createGrants({ api, namespace, serviceAccount: `${release}-controller`, labels, fence, warn })
+  const source = createKubernetesSource({
+    client: api,
+    watchNamespaces: options.watchNamespaces,
+    grant: (where) => grants.grant(where),
+    revoke: (where) => grants.revoke(where),
+  })
+
+  const peers = new Peers(clock.monotonic)
+  const authority = new Authority({
+    release,
+    store: createAuthorityStore(place),
+    publishBundle: (pem) => showBundle(place, pem),
+    now: clock.now,
+  })
+  let podListener: PeerListener | undefined
+  const own = new OwnIdentity({
+    authority,
+    name: { release, role: 'controller', uid: pod.uid },
+    address: pod.address,
+    leads: () => fence() !== undefined,
+    onRenew: (credentials) => podListener?.renew(credentials),
+    warn,
+    now: clock.now,
+  })
+  const publisher = new HttpPublisher({
+    release,
+    peers,
+    leadership: () => ({ leads: loop.fence() !== undefined, fence: lease.knownFence() }),
+    credentials: () => own.credentials,
+    digest,
+    onChange: () => tell.ask(),
+    heardOf: (seen) => lease.heardOf(seen),
+  })
+  const loop: Loop = createLoop({
+    source,
+    publisher,
+    store,
+    replica: { store, fence },
+    settings: {
+      digest,
+      policies: options.policies,
+      allowEndpoints: options.allowEndpoints,
+      ownAddresses: [pod.address],
+    },
+    hostTransferDelay: options.hostTransferDelay,
+    clock,
+    report(state) {
+      metrics.cycle(state, loop.fence() !== undefined)
+      tell.ask()
+    },
+    warn,
+  })
+
+  const events = createEventWriter({ api, instance: pod.name, uidOf: (object) => uidOf(loop.state(), object) })
+  const writer = createKubernetesWriter({
+    api,
+    fence: () => loop.fence(),
+    warn,
+    onWritten: ({ object }, before, after) => events.tell(object, happenings(before, after)),
+  })
+  const book = new StatusBook()
+  let statuses: readonly ObjectStatus[] = []
+  let holders: ReadonlyMap<string, string> = new Map()
+  let told: readonly Claim[] | undefined
+  const tell = createTurns(REPORT_PAUSE_MS, () => {
+    const state = loop.state()
+    if (state === undefined) return
+    try {
+      report(state)
+    } catch (error) {
+      warn('A defect in the report: statuses are written later.', error)
+    }
+  })
+  const metrics = createControllerMetrics({
+    leads: () => loop.fence() !== undefined,
+    watches: () => source.watches(),
+    statuses: () => statuses,
+    state: () => loop.state(),
+    tenantOf: (where) => holders.get(where),
+    statusWaiting: () => writer.waiting(),
+    sentBytes: () => publisher.sentBytes,
+    pods: () => publisher.pods(),
+  })
+
+  function report(state: LoopState): void {
+    const acknowledgements = publisher.acknowledgements()
+    metrics.answers(acknowledgements)
+    statuses = book.update({
+      partitions: state.resources.partitions,
+      result: state.result,
+      sourceIssues: state.source.problems.flatMap((problem) => problem.issue ?? []),
+      acknowledgements,
+      now: clock.now(),
+    })
+    holders = holdersOf(state)
+    const leads = loop.fence() !== undefined
+    writer.lead(leads)
+    writer.report({
+      statuses,
+      figures: figuresOf(state, holders, { acknowledgements, known: peers.all().length }),
+    })
+    grants.update(tenantNamespaces(state, holders))
+    tellHosts(state, leads)
+  }
+
+  // What changed while this replica led; what was there before is no news.
+  function tellHosts(state: LoopState, leads: boolean): void {
+    const { claims } = state.resources
+    if (claims === told) return
+    const before = told
+    told = leads ? claims : undefined
+    if (!leads || before === undefined) return
+    for (const { tenant, happening } of hostHappenings(claimedHosts(before), claimedHosts(claims))) {
+      events.tell({ kind: 'Tenant', namespace: '', name: tenant }, [happening])
+    }
+  }
+
+  function changeRole(now: number | undefined): void {
+    note(now === undefined ? 'leader.lost' : 'leader.won', now === undefined ? {} : { fence: now })
+    grants.lead(now !== undefined)
+    if (now === undefined) writer.lead(false)
+    loop.wake()
+  }
+
+  const at = (port: number): ListenAt => ({ host, port })
+  let started = false
+  const health = await openHealth(at(ports.health), () => started)
+  const metricsPort = await openMetrics(at(ports.metrics), () => metrics.text())
+  const keys = new ClusterKeyCache(api)
+  const storeWatches = watchStore({ client: api, namespace, release, store, onForeign: () => loop.reload() })
+  const podWatch = watchReleasePods({
+    client: api,
+    namespace,
+    service: release,
+    port: options.peerPort ?? PEER_PORT,
+    onChange: (found) => peers.list(found),
+  })
+  const expiry = setInterval(() => peers.expire(), EXPIRE_MS)
+  expiry.unref()
+  lease.start()
+  await keys.start()
+  podWatch.start().catch(() => undefined)
+
+  const identity = new IdentityService({
+    release,
+    namespace,
+    serviceAccount: `${release}-dataplane`,
+    authority,
+    peers,
+    review: (token, audience) => reviewToken(api, token, audience),
+    clusterKeys: () => keys.keys,
+    podAddress: (where, name, uid) => findPod(api, where, name, uid),
+    now: clock.now,
+    monotonic: clock.monotonic,
+  })
+  const listening = own.start().then(async (credentials) => {
+    podListener = await openPodListener({
+      ...at(ports.pods),
+      release,
+      credentials,
+      identity,
+      peers,
+      publisher,
+      leads: () => loop.fence() !== undefined,
+      monotonic: clock.monotonic,
+    })
+    return podListener
+  })
+  const [opened] = await Promise.all([
+    listening,
+    loop.start().then(() => {
+      storeWatches.start()
+    }),
+  ])
+  started = true
+  note('controller.ready', { leads: loop.fence() !== undefined, objects: loop.state()?.result.objects.length ?? 0 })
+
+  return {
+    ports: { health: health.port, pods: opened.port, metrics: metricsPort.port },
+    loop,
+    lease,
+    statuses: () => statuses,
+    async stop() {
+      started = false
+      own.stop()
+      keys.stop()
+      clearInterval(expiry)
+      await Promise.all([loop.stop(), storeWatches.stop(), podWatch.stop()])
+      await writer.stop(LAST_STATUS_MS)
+      tell.stop()
+      grants.stop()
+      publisher.stop()
+      metrics.stop()
+      await Promise.all([opened.close(), metricsPort.close(), health.close()])
+      await lease.stop()
+      api.close()
+    },
+  }
+}
+
+/** Labels of everything that the controller makes. */
+export function objectLabels(release: string): Readonly<Record<string, string>> {
+  return {
+    'app.kubernetes.io/name': 'atrium',
+    'app.kubernetes.io/component': 'controller',
+    'app.kubernetes.io/part-of': 'atrium',
+    'app.kubernetes.io/managed-by': 'atrium-controller',
+    'atrium.dev/release': release,
+  }
+}

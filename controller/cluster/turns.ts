@@ -1,0 +1,34 @@
+// Runs a piece of work at once when it is asked for, and then at most once in a while however often it is asked for
+// again. controller/cluster.ts judges and reports by it, so that a busy neighbour's edits are told together.
+
+/** Work that is done in turns. */
+export interface Turns {
+  /** There is something to do. */
+  ask(): void
+  stop(): void
+}
+
+/** `pauseMs`: between the end of a turn and the next. The work must not throw. */
+export function createTurns(pauseMs: number, work: () => void): Turns {
+  let asked = false
+  let stopped = false
+  let timer: NodeJS.Timeout | undefined
+  const turn = () => {
+    timer = undefined
+    if (!asked || stopped) return
+    asked = false
+    work()
+    timer = setTimeout(turn, pauseMs)
+    timer.unref()
+  }
+  return {
+    ask() {
+      asked = true
+      if (timer === undefined && !stopped) timer = setTimeout(turn, 0)
+    },
+    stop() {
+      stopped = true
+      clearTimeout(timer)
+    },
+  }
+}
