@@ -1,7 +1,7 @@
 // Atrium as the tests install it, and where they reach it. One release in `atrium-system`, shared by all files.
-import { connect } from 'node:net'
 import { join } from 'node:path'
 import { get, helm, kubectl } from './kubectl.ts'
+import { reachable } from './reachable.ts'
 
 export const NAMESPACE = 'atrium-system'
 const CHART = join(import.meta.dirname, '..', '..', 'charts', 'atrium')
@@ -70,25 +70,11 @@ interface ServiceObject {
 /** The Service's own address where this machine has a way there, else a port of a node. */
 export async function gatewayAddress(): Promise<GatewayAddress> {
   const { spec } = get<ServiceObject>('service', 'atrium', '-n', NAMESPACE)
-  if (await reaches(spec.clusterIP, 80)) return { host: spec.clusterIP, port: 80, tlsPort: 443 }
+  if (await reachable(spec.clusterIP, 80)) return { host: spec.clusterIP, port: 80, tlsPort: 443 }
   const { items } = get<{ items: { status: { addresses: { type: string; address: string }[] } }[] }>('nodes')
   const host = items[0]?.status.addresses.find(({ type }) => type === 'InternalIP')?.address ?? ''
   const nodePort = (name: string) => spec.ports.find((port) => port.name === name)?.nodePort ?? 0
   return { host, port: nodePort('http'), tlsPort: nodePort('https') }
-}
-
-function reaches(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: 2_000 })
-    const end = (reached: boolean) => {
-      socket.destroy()
-      resolve(reached)
-    }
-    socket
-      .once('connect', () => end(true))
-      .once('timeout', () => end(false))
-      .once('error', () => end(false))
-  })
 }
 
 /** What a person looks at when something failed: pods, events, the last lines of every log. */

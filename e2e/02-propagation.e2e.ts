@@ -1,0 +1,152 @@
+// How long a new Route takes from the API server's answer to the first 200 of every dataplane pod, and what clients see
+// meanwhile: 404, then 200, nothing else. With ATRIUM_E2E_ALL ten times as many, and beside a neighbour who edits.
+import { Agent } from 'node:http'
+import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest'
+import { type Api, openApi, ownPath } from './support/api.ts'
+import { describeInstallation, type GatewayAddress, gatewayAddress, install, podsOf } from './support/installation.ts'
+import { ask, askUntil, quantile } from './support/request.ts'
+import { makeTenant, removeTenant, routeOf } from './support/tenant.ts'
+import { reachable } from './support/reachable.ts'
+
+const ALL = process.env['ATRIUM_E2E_ALL'] === '1'
+const COUNT = ALL ? 300 : 30
+const TENANT = 'prop'
+const NEIGHBOUR = 'noisy'
+const GIVE_UP = 10_000
+
+let api: Api
+let gateways: readonly GatewayAddress[]
+
+beforeAll(async () => {
+  install()
+  api = await openApi()
+  makeTenant(TENANT)
+  if (ALL) makeTenant(NEIGHBOUR)
+  gateways = await eachPod()
+  await warmUp()
+})
+
+afterAll(() => {
+  api.close()
+  removeTenant(TENANT)
+  if (ALL) removeTenant(NEIGHBOUR)
+})
+
+test(`${COUNT} Routes one by one: 404, then 200, nothing else`, async () => {
+  onTestFailed(() => console.log(describeInstallation()))
+  const times = await createRoutes('calm', COUNT)
+  report(`${COUNT} routes`, times)
+  expect(quantile(times, 0.99)).toBeLessThan(1_000)
+})
+
+test.runIf(ALL)('the same while another tenant edits 100 times a second', async () => {
+  const configMaps = (edit: number) => ({
+    path: `/api/v1/namespaces/${NEIGHBOUR}/configmaps/unrelated`,
+    body: { data: { edit: String(edit) } },
+  })
+  const routes = (edit: number) => ({
+    path: `${ownPath('routes', NEIGHBOUR)}/edited`,
+    body: {
+      spec: { rules: [{ backendRefs: [{ name: 'web', port: 80 }], timeouts: { request: `${10 + (edit % 50)}s` } }] },
+    },
+  })
+  await api.call('POST', `/api/v1/namespaces/${NEIGHBOUR}/configmaps`, { metadata: { name: 'unrelated' } })
+  await api.call('POST', ownPath('routes', NEIGHBOUR), routeOf(NEIGHBOUR, 'edited', `a.${NEIGHBOUR}.test`))
+  const control = await besideEdits(configMaps, async () => await createRoutes('control', COUNT))
+  const edited = await besideEdits(routes, async () => await createRoutes('edited', COUNT))
+  report(`beside ${control.perSecond.toFixed(0)} edits/s of a ConfigMap`, control.result)
+  report(`beside ${edited.perSecond.toFixed(0)} edits/s of a Route`, edited.result)
+  const ratio = quantile(edited.result, 0.99) / quantile(control.result, 0.99)
+  console.log(
+    `p99 ratio ${ratio.toFixed(2)}, p50 ratio ${(quantile(edited.result, 0.5) / quantile(control.result, 0.5)).toFixed(2)}`,
+  )
+  expect(ratio).toBeLessThan(1.25)
+})
+
+/** Creates routes one after the other; milliseconds from the API server's answer until all pods answer 200. */
+async function createRoutes(prefix: string, count: number): Promise<readonly number[]> {
+  const times: number[] = []
+  for (let index = 0; index < count; index++) {
+    const name = `${prefix}-${index}`
+    times.push(await createRoute(name, `${name}.${TENANT}.test`))
+  }
+  return times
+}
+
+async function createRoute(name: string, host: string): Promise<number> {
+  let until = Number.POSITIVE_INFINITY
+  const watches = gateways.map((gateway) => watchHost(gateway, host, () => until))
+  const { status, answeredAt } = await api.call('POST', ownPath('routes', TENANT), routeOf(TENANT, name, host))
+  expect(status).toBe(201)
+  until = answeredAt + GIVE_UP
+  const firsts = await Promise.all(watches)
+  return Math.max(0, Math.max(...firsts) - answeredAt)
+}
+
+/** Asks one pod all the time, until it has answered 200 for a while; when the first of those came. */
+async function watchHost(gateway: GatewayAddress, host: string, until: () => number): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  let first: number | undefined
+  let more = 5
+  try {
+    while (more > 0) {
+      const { status } = await ask(gateway, host, { agent })
+      const now = performance.now()
+      if (status === 200) {
+        first ??= now
+        more--
+      } else {
+        expect({ status, after200: first !== undefined }).toEqual({ status: 404, after200: false })
+        if (now > until()) throw new Error(`${host}: still ${status} after ${GIVE_UP} ms`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+    return first ?? Number.NaN
+  } finally {
+    agent.destroy()
+  }
+}
+
+/** Runs something while PATCH calls go out at 100 a second; how many really did. */
+async function besideEdits<Result>(
+  edit: (count: number) => { readonly path: string; readonly body: unknown },
+  run: () => Promise<Result>,
+): Promise<{ readonly result: Result; readonly perSecond: number }> {
+  let count = 0
+  const began = performance.now()
+  const timer = setInterval(() => {
+    // Timers come late on a busy machine: as many as are due.
+    const due = Math.floor((performance.now() - began) / 10)
+    while (count < due) {
+      const { path, body } = edit(count++)
+      api.call('PATCH', path, body).catch(() => undefined)
+    }
+  }, 10)
+  try {
+    const result = await run()
+    return { result, perSecond: (count * 1_000) / (performance.now() - began) }
+  } finally {
+    clearInterval(timer)
+  }
+}
+
+/** Every pod by itself where this machine has a way there, else the gateway as one. */
+async function eachPod(): Promise<readonly GatewayAddress[]> {
+  const pods = podsOf('dataplane').map(({ status }) => ({ host: status.podIP ?? '', port: 8080, tlsPort: 8443 }))
+  const first = pods[0]
+  if (first !== undefined && (await reachable(first.host, first.port))) return pods
+  return [await gatewayAddress()]
+}
+
+/** The first route of all pays for what is loaded lazily. */
+async function warmUp(): Promise<void> {
+  await api.call('POST', ownPath('routes', TENANT), routeOf(TENANT, 'warm', `warm.${TENANT}.test`))
+  for (const gateway of gateways) {
+    await askUntil(gateway, `warm.${TENANT}.test`, ({ status }) => status === 200, GIVE_UP)
+  }
+}
+
+function report(what: string, times: readonly number[]): void {
+  const [p50, p99, most] = [quantile(times, 0.5), quantile(times, 0.99), Math.max(...times)].map((ms) => ms.toFixed(0))
+  console.log(`${what}: p50 ${p50} ms, p99 ${p99} ms, most ${most} ms, on ${gateways.length} pods`)
+}
