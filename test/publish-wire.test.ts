@@ -11,7 +11,7 @@ import {
   type TestPod,
   until,
 } from './support/publish-world.ts'
-import { TcpProxy } from './support/tcp-proxy.ts'
+import { BentWire } from './support/bent-wire.ts'
 
 const stops: (() => Promise<void>)[] = []
 
@@ -23,7 +23,7 @@ interface Wired {
   readonly world: PublishWorld
   readonly controller: TestController
   readonly pod: TestPod
-  readonly proxy: TcpProxy
+  readonly proxy: BentWire
 }
 
 /** A pod whose controller reaches it through a proxy. It has the first of the sets already. */
@@ -34,7 +34,7 @@ async function startWired(first: Snapshot): Promise<Wired> {
   const controller = await world.controller({ leads: true, fence: 1 }, { peers })
   await controller.publisher.publish(first, 1)
   let port = 0
-  const proxy = await TcpProxy.start(() => port)
+  const proxy = await BentWire.start(() => port)
   stops.push(() => proxy.stop())
   const pod = await world.pod([controller], {
     onPort: (own) => {
