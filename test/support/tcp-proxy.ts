@@ -1,102 +1,73 @@
-// A wire that can be cut, bent, stalled and measured, between two ends of a TCP connection on loopback. Tests of faults
-// put it between publisher and pod.
-import { connect, createServer, type Server, type Socket } from 'node:net'
+// A TCP proxy that can fail as networks do: cut every connection, refuse new ones, or swallow bytes while connections
+// stay open (half-open). TLS passes through unseen. Tests put one between a client and a real server.
+import { createConnection, createServer, type Server, type Socket } from 'node:net'
+import type { AddressInfo } from 'node:net'
 
-/** What the wire does to what the caller sends. */
-export interface WireFault {
-  /** The connection is cut when so many bytes have passed, over all connections. */
-  readonly cutAfter?: number
-  /** This byte arrives with one bit turned over. */
-  readonly flip?: number
-  /** From this byte on nothing passes, and nobody is told. */
-  readonly stallAfter?: number
-}
-
-/** A running one. */
+/** A proxy to one port of this host. */
 export class TcpProxy {
   readonly #server: Server
-  readonly #sockets = new Set<Socket>()
-  readonly #target: () => number
-  fault: WireFault = {}
-  /** Bytes from the caller, and to it. */
-  sent = 0
-  received = 0
+  readonly #pairs = new Set<readonly [Socket, Socket]>()
+  #refusing = false
+  #swallowing = false
 
-  private constructor(target: () => number) {
-    this.#target = target
-    this.#server = createServer((caller) => this.#join(caller))
+  private constructor(server: Server) {
+    this.#server = server
   }
 
-  /** @param target port on 127.0.0.1. */
-  static async start(target: () => number): Promise<TcpProxy> {
-    const proxy = new TcpProxy(target)
-    await new Promise<void>((resolve) => proxy.#server.listen(0, '127.0.0.1', resolve))
+  static async start(port: number): Promise<TcpProxy> {
+    const server = createServer({ allowHalfOpen: false })
+    const proxy = new TcpProxy(server)
+    server.on('connection', (near) => proxy.#connected(near, port))
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return proxy
   }
 
   get port(): number {
-    const address = this.#server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
+    const address = this.#server.address() as AddressInfo
+    return address.port
   }
 
-  /** Begins to count anew, with another fault. */
-  reset(fault: WireFault = {}): void {
-    this.fault = fault
-    this.sent = 0
-    this.received = 0
+  get connections(): number {
+    return this.#pairs.size
   }
 
-  /** Cuts every connection. */
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy()
+  /** Resets all connections; from now on new ones are refused or not. */
+  cut(refuse: boolean): void {
+    this.#refusing = refuse
+    for (const [near, far] of this.#pairs) {
+      near.resetAndDestroy()
+      far.destroy()
+    }
+  }
+
+  /** Connections stay, also new ones, but nothing comes through. Ending it resets those that lost bytes. */
+  swallow(on: boolean): void {
+    this.#swallowing = on
+    if (!on) this.cut(false)
   }
 
   async stop(): Promise<void> {
-    this.cut()
-    await new Promise<void>((resolve) => {
-      this.#server.close(() => resolve())
-    })
+    this.cut(true)
+    await new Promise((resolve) => this.#server.close(resolve))
   }
 
-  #join(caller: Socket): void {
-    const callee = connect(this.#target(), '127.0.0.1')
-    for (const socket of [caller, callee]) {
-      this.#sockets.add(socket)
-      socket.on('error', () => {})
-      socket.on('close', () => {
-        this.#sockets.delete(socket)
-        caller.destroy()
-        callee.destroy()
-      })
-    }
-    caller.on('data', (chunk: Buffer) => this.#forward(chunk, callee, caller))
-    callee.on('data', (chunk: Buffer) => {
-      this.received += chunk.length
-      caller.write(chunk)
-    })
-  }
-
-  #forward(chunk: Buffer, callee: Socket, caller: Socket): void {
-    const { cutAfter, flip, stallAfter } = this.fault
-    const start = this.sent
-    this.sent += chunk.length
-    let bytes = chunk
-    if (flip !== undefined && flip >= start && flip < this.sent) {
-      bytes = Buffer.from(chunk)
-      bytes[flip - start] = (bytes[flip - start] ?? 0) ^ 1
-    }
-    if (stallAfter !== undefined && this.sent > stallAfter) {
-      bytes = bytes.subarray(0, Math.max(0, stallAfter - start))
-    }
-    if (cutAfter === undefined || this.sent <= cutAfter) {
-      if (bytes.length > 0) callee.write(bytes)
+  #connected(near: Socket, port: number): void {
+    if (this.#refusing) {
+      near.resetAndDestroy()
       return
     }
-    // What was sent before the cut may arrive.
-    callee.end(bytes.subarray(0, Math.max(0, cutAfter - start)))
-    setImmediate(() => {
-      callee.destroy()
-      caller.destroy()
-    })
+    const far = createConnection(port, '127.0.0.1')
+    const pair = [near, far] as const
+    this.#pairs.add(pair)
+    for (const [from, to] of [pair, [far, near] as const]) {
+      from.on('data', (bytes) => {
+        if (!this.#swallowing) to.write(bytes)
+      })
+      from.on('error', () => undefined)
+      from.on('close', () => {
+        this.#pairs.delete(pair)
+        to.destroy()
+      })
+    }
   }
 }
