@@ -19,7 +19,7 @@ export interface ControllerOptions {
   /** Milliseconds a released host stays with its former tenant. Default: 24 h with a state folder, 0 without. */
   readonly hostTransferDelay?: number
   /** Where changes of conditions are printed. Without: nowhere. */
-  readonly console?: Pick<ConsoleWriterOptions, 'write' | 'format'>
+  readonly console?: Pick<ConsoleWriterOptions, 'write' | 'format' | 'layout'>
   /** Called after every cycle with all that is known. */
   readonly onCycle?: (state: LoopState) => void
   /** Called for what goes wrong inside the controller. One sentence. */

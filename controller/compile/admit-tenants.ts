@@ -68,7 +68,7 @@ export function admitTenants(cluster: IndexedCluster, claims: ClaimIndex): Tenan
 
 /** Words for an object whose last good form serves. */
 export function keptMessage(generation: number): string {
-  return `The newest form is rejected; generation ${generation} goes on serving. Correct the other problems of the object.`
+  return `The newest form is rejected; the last good one, generation ${generation}, goes on serving.`
 }
 
 export function tenantSubject(name: string, indexed: Indexed<TenantSpec>): Subject {

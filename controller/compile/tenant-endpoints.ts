@@ -105,14 +105,17 @@ function tellEndpoints(need: BackendNeed, resolved: ResolvedEndpoints | undefine
   const label = `Service ${need.id.namespace}/${need.id.service}`
   const issues: Issue[] = []
   const isReady = resolved.endpoints.some((endpoint) => endpoint.state === 'ready')
+  const allRefused = resolved.refused.length > 0 && resolved.endpoints.length === 0
   for (const { subject, path } of need.uses) {
     if (resolved.refused.length > 0) {
       const named = resolved.refused.slice(0, MOST_NAMED).join(', ')
       const more = resolved.refused.length > MOST_NAMED ? ` and ${resolved.refused.length - MOST_NAMED} more` : ''
-      const message = `${label} has endpoints that may not be used: ${named}${more}. Let it select your own pods, or ask the platform team for --allow-endpoints.`
+      const left = allRefused ? `, and none else for port ${need.id.port}` : ''
+      const message = `${label} has endpoints that may not be used: ${named}${more}${left}. Let it select your own pods, or ask the platform team for --allow-endpoints.`
       issues.push(createIssue(subject, 'degrades', 'EndpointNotAllowed', message, { path }))
     }
-    if (isReady) continue
+    // That none is left is no news where all are refused.
+    if (isReady || allRefused) continue
     const what = resolved.endpoints.length === 0 ? 'no endpoint' : 'no ready endpoint, only terminating ones'
     const message = `${label} has ${what} for port ${need.id.port}. Check its pods and their readiness.`
     issues.push(createIssue(subject, 'degrades', 'NoReadyEndpoints', message, { path }))

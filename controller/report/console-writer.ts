@@ -15,6 +15,8 @@ export interface ConsoleWriterOptions {
   readonly locate: (object: ObjectRef, path: FieldPath) => Position | undefined
   /** Milliseconds since the epoch, for json. */
   readonly now: () => number
+  /** Arranges the texts of an entry and the name of its page as lines. Default: a line for each. */
+  readonly layout?: (texts: readonly string[], page: string) => readonly string[]
 }
 
 /** What is told of one state. */
@@ -85,7 +87,7 @@ class ChangeWriter implements ConsoleWriter {
     for (const [text, { position }] of this.#problems) {
       if (next.has(text) || files.has(position?.file) || cleared.has(position?.file)) continue
       cleared.add(position?.file)
-      this.#print({ event: 'readable', position, message: 'The file is read again.' })
+      this.#print({ event: 'readable', position, message: 'Nothing is wrong with the file any more.' })
     }
     this.#problems = next
   }
@@ -111,7 +113,7 @@ class ChangeWriter implements ConsoleWriter {
 
   #print(line: Line): void {
     if (this.#options.format === 'json') this.#options.write(jsonLine(line, this.#options.now()))
-    else for (const text of textLines(line)) this.#options.write(text)
+    else for (const text of textLines(line, this.#options.layout ?? oneEach)) this.#options.write(text)
   }
 }
 
@@ -122,7 +124,23 @@ function isWell(status: ObjectStatus): boolean {
 // A word in a message of what is well is no news.
 function saysTheSame(a: ObjectStatus, b: ObjectStatus): boolean {
   if (isWell(a) && isWell(b)) return true
-  return a.ready.status === b.ready.status && a.ready.reason === b.ready.reason && a.ready.message === b.ready.message
+  if (a.ready.status !== b.ready.status || a.ready.reason !== b.ready.reason) return false
+  return sameItems([a.ready.message, ...otherFaults(a)], [b.ready.message, ...otherFaults(b)])
+}
+
+function sameItems(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index])
+}
+
+/** What else is wrong, each with its reason: Ready tells one thing, and its owner would find the next only after it. */
+function otherFaults({ conditions, ready }: ObjectStatus): string[] {
+  const told = new Set<string>([ready.reason])
+  return conditions.flatMap(({ type, status, reason, message }) => {
+    if (status !== 'False' || type === 'Programmed' || type === 'Healthy' || told.has(reason)) return []
+    if (message === '' || ready.message.includes(message)) return []
+    told.add(reason)
+    return [`Also ${reason}: ${message}`]
+  })
 }
 
 function eventOf(status: ObjectStatus): Event {
@@ -135,17 +153,27 @@ function placeText(position: Position | undefined): string {
   return position === undefined ? '' : `${position.file}:${position.line}:${position.column}  `
 }
 
-function textLines({ event, position, status, message, path }: Line): string[] {
+function textLines(
+  { event, position, status, message, path }: Line,
+  layout: NonNullable<ConsoleWriterOptions['layout']>,
+): string[] {
   if (status === undefined) return [printable(`${placeText(position)}${event}  ${message ?? ''}`)]
   const told = event === 'rejected' || event === 'degraded' || event === 'warns' || event === 'pending'
-  const lines = [
-    printable(`${placeText(position)}${objectLabel(status.object)}  ${event}${told ? `  ${status.ready.reason}` : ''}`),
+  const { reason, message: said } = status.ready
+  const head = printable(`${placeText(position)}${objectLabel(status.object)}  ${event}${told ? `  ${reason}` : ''}`)
+  if (!told) return [head]
+  const where = path === undefined ? '' : formatPath(path)
+  const texts = [
+    ...(said === '' ? [] : [where === '' || said.includes(where) ? said : `${where}: ${said}`]),
+    // A message of two sentences says what to do already.
+    ...(/[.!?] /.test(said) ? [] : [fixOf(status.cause, status)]),
+    ...otherFaults(status),
   ]
-  if (!told) return lines
-  const where = path === undefined || path.length === 0 ? '' : `${formatPath(path)}: `
-  if (status.ready.message !== '') lines.push(printable(`  ${where}${status.ready.message}`))
-  lines.push(printable(`  ${fixOf(status.cause, status)}      atrium help ${status.ready.reason}`))
-  return lines
+  return [head, ...layout(texts.map(printable), `atrium help ${reason}`).map((line) => `  ${line}`)]
+}
+
+function oneEach(texts: readonly string[], page: string): readonly string[] {
+  return [...texts, page]
 }
 
 function fixOf(cause: Issue | undefined, status: ObjectStatus): string {

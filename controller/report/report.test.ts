@@ -293,11 +293,32 @@ describe('the console', () => {
     expect(report(bad())).toEqual([
       'shop.yaml:4:7  Route acme-prod/shop  rejected  HostNotOwned',
       '  spec.hostnames[0]: HostNotOwned it is.',
-      '  Ask the platform team to add it to the Tenant, or use a host you own.      atrium help HostNotOwned',
+      '  Ask the platform team to add it to the Tenant, or use a host you own.',
+      '  atrium help HostNotOwned',
     ])
     expect(report(bad())).toEqual([])
     expect(report(good())).toEqual(['shop.yaml:1:7  Route acme-prod/shop  serving'])
     expect(report(good())).toEqual([])
+  })
+
+  test('the second trouble is told beside the first, and nothing twice', () => {
+    const report = rig()
+    const list = statuses(
+      [result(ROUTE)],
+      [
+        issue(ROUTE, 'HostNotOwned', 'degrades', {
+          path: ['spec', 'hostnames', 0],
+          message: 'spec.hostnames[0] is not yours. Use another.',
+        }),
+        issue(ROUTE, 'BackendNotFound', 'degrades', { message: 'Service acme/web does not exist. Create it.' }),
+      ],
+    )
+    expect(report(list)).toEqual([
+      'shop.yaml:4:7  Route acme-prod/shop  degraded  HostNotOwned',
+      '  spec.hostnames[0] is not yours. Use another.',
+      '  Also BackendNotFound: Service acme/web does not exist. Create it.',
+      '  atrium help HostNotOwned',
+    ])
   })
 
   test('what is wrong at the start is told, what is well is not', () => {
@@ -321,7 +342,7 @@ describe('the console', () => {
     const problem = { position: { file: 'a.yaml', line: 3, column: 1 }, message: 'missing closing "quote' }
     expect(report([], [problem])).toEqual(['a.yaml:3:1  unreadable  missing closing "quote'])
     expect(report([], [problem])).toEqual([])
-    expect(report([], [])).toEqual(['a.yaml:3:1  readable  The file is read again.'])
+    expect(report([], [])).toEqual(['a.yaml:3:1  readable  Nothing is wrong with the file any more.'])
     const note = { position: { file: 'd.yaml', line: 1, column: 1 }, message: 'Deployment is not read by Atrium' }
     expect(report([], [], [note])).toEqual(['d.yaml:1:1  note  Deployment is not read by Atrium'])
     expect(report([], [], [note])).toEqual([])
