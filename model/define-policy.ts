@@ -68,7 +68,9 @@ export function policyBodies(
   const fields: Record<string, Schema> = {}
   for (const policy of policies) {
     if (!policy.attachesTo.some((point) => points.includes(point))) continue
-    fields[policy.name] = optional({ ...policy.body, problems: policy.check })
+    fields[policy.name] = optional(
+      policy.check === undefined ? policy.body : { ...policy.body, problems: policy.check },
+    )
   }
   return fields
 }

@@ -1,6 +1,5 @@
-// The only way to write a schema: a thin layer over TypeBox that can express only what a Kubernetes structural
-// schema allows. Pure. Static types, validators, CRD YAML, defaults and reference pages all come from these values.
-import Type, { type Static, type TSchema } from 'typebox'
+// The only way to write a schema: makers that can express only what a Kubernetes structural schema allows. Pure. Static
+// types, validators, CRD YAML, defaults and reference pages all come from these values.
 
 /** A rule over several fields: its CEL text for the API server and the same rule as TypeScript, side by side. */
 export interface CrossFieldRule {
@@ -54,66 +53,11 @@ interface ListLimits extends Notes {
   readonly listType: 'atomic' | 'set' | { readonly mapBy: readonly string[] }
 }
 
-type Fields = Record<string, TSchema>
-
-/** Text of at most `maxLength` characters. */
-export function text(limits: StringLimits) {
-  return Type.String({ ...limits })
-}
-
-/** One of a closed list of CamelCase words. */
-export function oneOf<const Word extends string>(words: readonly Word[], notes: Notes) {
-  return Type.Unsafe<Word>({ type: 'string', enum: [...words], ...notes })
-}
-
-/** A whole number within bounds. */
-export function integer(limits: NumberLimits) {
-  return Type.Integer({ ...limits })
-}
-
-/** true or false. */
-export function flag(notes: Notes) {
-  return Type.Boolean({ ...notes })
-}
-
-/** A number or its text form (`10Mi`, `8080`, `web`), as Kubernetes writes quantities and ports. The pattern is for text. */
-export function integerOrText(limits: Omit<StringLimits, 'minLength'> & Partial<NumberLimits>) {
-  return Type.Unsafe<number | string>({
-    'x-kubernetes-int-or-string': true,
-    anyOf: [{ type: 'integer' }, { type: 'string' }],
-    ...limits,
-  })
-}
-
-/** A bounded list. */
-export function list<Item extends TSchema>(item: Item, limits: ListLimits) {
-  return Type.Array(item, { ...limits })
-}
-
-/** A bounded map from text to one kind of value. */
-export function map<Value extends TSchema>(value: Value, limits: Notes & { readonly maxProperties: number }) {
-  return Type.Unsafe<Record<string, Static<Value>>>({ type: 'object', additionalProperties: value, ...limits })
-}
-
-/** A field that may be left out. */
-export function optional<Field extends TSchema>(field: Field) {
-  return Type.Optional(field)
-}
-
-/** A closed object: unknown fields are refused with their path. */
-export function object<Shape extends Fields>(shape: Shape, notes: Notes) {
-  return Type.Object(shape, { ...notes })
-}
-
-/** An object of which only the listed fields are read (core Kubernetes kinds); the rest is ignored. */
-export function openObject<Shape extends Fields>(shape: Shape, notes: Notes) {
-  return Type.Object(shape, { ...notes, 'x-kubernetes-preserve-unknown-fields': true })
-}
-
-/** A schema as its readers see it (decode, the CRD, the reference pages): every field that the makers above may set. */
+/** A schema as its readers see it (decode, the CRD, the reference pages): every field that the makers below may set. */
 export interface SchemaNode extends Partial<StringLimits>, Partial<NumberLimits>, Partial<ListLimits> {
   readonly type?: 'string' | 'integer' | 'boolean' | 'array' | 'object'
   readonly enum?: readonly string[]
+  readonly anyOf?: readonly SchemaNode[]
   readonly items?: SchemaNode
   readonly properties?: Readonly<Record<string, SchemaNode>>
   readonly required?: readonly string[]
@@ -123,11 +67,95 @@ export interface SchemaNode extends Partial<StringLimits>, Partial<NumberLimits>
   readonly 'x-kubernetes-preserve-unknown-fields'?: true
 }
 
-/** The readers' view of a schema. */
-export function schemaNode(schema: TSchema): SchemaNode {
-  return schema
+declare const STATIC: unique symbol
+/** Tells `object` which fields may be left out. A symbol: it is no part of the schema, and nobody prints it. */
+const OPTIONAL = Symbol('optional')
+
+/** A schema of values of the type `Static`, which no value carries: it is there for `Value` alone. */
+export interface Schema<Static = unknown> extends SchemaNode {
+  readonly [STATIC]?: () => Static
+}
+
+/** A field that may be left out. */
+export interface OptionalField<Static = unknown> extends Schema<Static> {
+  readonly [OPTIONAL]: true
 }
 
 /** The static type of a schema. */
-export type Value<Schema extends TSchema> = Static<Schema>
-export type { TSchema as Schema } from 'typebox'
+export type Value<Of extends Schema> = Of extends Schema<infer Static> ? Static : never
+
+type Fields = Readonly<Record<string, Schema>>
+type OptionalName<Shape extends Fields> = {
+  [Name in keyof Shape]: Shape[Name] extends OptionalField ? Name : never
+}[keyof Shape]
+type ObjectValue<Shape extends Fields> = Flat<
+  { [Name in Exclude<keyof Shape, OptionalName<Shape>>]: Value<Shape[Name]> } & {
+    [Name in OptionalName<Shape>]?: Value<Shape[Name]>
+  }
+>
+type Flat<Type> = { [Name in keyof Type]: Type[Name] }
+
+/** Text of at most `maxLength` characters. */
+export function text(limits: StringLimits): Schema<string> {
+  return { type: 'string', ...limits }
+}
+
+/** One of a closed list of CamelCase words. */
+export function oneOf<const Word extends string>(words: readonly Word[], notes: Notes): Schema<Word> {
+  return { type: 'string', enum: [...words], ...notes }
+}
+
+/** A whole number within bounds. */
+export function integer(limits: NumberLimits): Schema<number> {
+  return { type: 'integer', ...limits }
+}
+
+/** true or false. */
+export function flag(notes: Notes): Schema<boolean> {
+  return { type: 'boolean', ...notes }
+}
+
+/** A number or its text form (`10Mi`, `8080`, `web`), as Kubernetes writes quantities and ports. The pattern is for text. */
+export function integerOrText(
+  limits: Omit<StringLimits, 'minLength'> & Partial<NumberLimits>,
+): Schema<number | string> {
+  return { 'x-kubernetes-int-or-string': true, anyOf: [{ type: 'integer' }, { type: 'string' }], ...limits }
+}
+
+/** A bounded list. */
+export function list<Item extends Schema>(item: Item, limits: ListLimits): Schema<Value<Item>[]> {
+  return { type: 'array', items: item, ...limits }
+}
+
+/** A bounded map from text to one kind of value. */
+export function map<Of extends Schema>(
+  value: Of,
+  limits: Notes & { readonly maxProperties: number },
+): Schema<Record<string, Value<Of>>> {
+  return { type: 'object', additionalProperties: value, ...limits }
+}
+
+/** Makes a field one that may be left out. */
+export function optional<Static>(field: Schema<Static>): OptionalField<Static> {
+  return { ...field, [OPTIONAL]: true }
+}
+
+/** A closed object: unknown fields are refused with their path. */
+export function object<Shape extends Fields>(shape: Shape, notes: Notes): Schema<ObjectValue<Shape>> {
+  const required = Object.keys(shape).filter((name) => !isOptional(shape[name]))
+  return { type: 'object', ...(required.length === 0 ? {} : { required }), properties: shape, ...notes }
+}
+
+/** An object of which only the listed fields are read (core Kubernetes kinds); the rest is ignored. */
+export function openObject<Shape extends Fields>(shape: Shape, notes: Notes): Schema<ObjectValue<Shape>> {
+  return { ...object(shape, notes), 'x-kubernetes-preserve-unknown-fields': true }
+}
+
+/** The readers' view of a schema. */
+export function schemaNode(schema: Schema): SchemaNode {
+  return schema
+}
+
+function isOptional(schema: Schema | undefined): boolean {
+  return schema !== undefined && OPTIONAL in schema
+}

@@ -14,7 +14,7 @@ const PURE = [
   /^controller\/compile\//,
 ]
 /** Packages that pure code may use: they are pure themselves. */
-const PURE_PACKAGES = ['typebox', 'ipaddr.js', 're2js']
+const PURE_PACKAGES = ['ipaddr.js', 're2js']
 /** Where things are constructed: programs, not modules. */
 const PROGRAMS = [/^bin\//, /(^|\/)main\.ts$/, /^dataplane\/worker\.ts$/, /^scripts\//, /^demo\//]
 /** Patterns made from text at run time. Each says where the text comes from. */
