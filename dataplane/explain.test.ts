@@ -163,23 +163,26 @@ describe('explain', () => {
   it('draws it', async () => {
     const said = await ask({ url: 'https://shop.acme.test/api/orders/17', ...PERSON })
     expect(renderExplanation(said)).toMatchInlineSnapshot(`
-      "GET https://shop.acme.test/api/orders/17                        offline, snapshot 7c41e9f
+      "GET https://shop.acme.test/api/orders/17               offline, snapshot 7c41e9f
 
        1 TLS       certificate for shop.acme.test, TLS 1.2+
-       2 Host      shop.acme.test -> tenant acme                      Tenant acme
-       3 Route     acme-prod/shop, rule api                           Route acme-prod/shop
-                   acme-prod/shop rule 1    no        header x-version: wants "2", absent
-                   acme-prod/shop rule api  matches   PathPrefix /api; chosen, longer prefix
-                   acme-prod/shop rule 1    matches   PathPrefix /; lost, shorter prefix
-       4 Limits    requests       500/s, burst 1000                   Tenant acme
-                   bodySize       10Mi                                Tenant acme
-                   per-client     20/s, burst 40   by clientIP        Policy acme-prod/edge
-       5 Steps     access         deny 203.0.113.0/24: would pass     Tenant acme (override)
-                   rateLimits     per-client 20/s, burst 40: would pass  Policy acme-prod/edge
+       2 Host      shop.acme.test -> tenant acme                Tenant acme
+       3 Route     acme-prod/shop, rule api                     Route acme-prod/shop
+                   shop rule 1    no       header x-version: wants "2", absent
+                   shop rule api  matches  PathPrefix /api; chosen, longer prefix
+                   shop rule 1    matches  PathPrefix /; lost, shorter prefix
+       4 Limits    requests       500/s, burst 1000             Tenant acme
+                   bodySize       10Mi                          Tenant acme
+                   per-client     20/s, burst 40   by clientIP  Policy acme-prod/edge
+       5 Steps     access         deny 203.0.113.0/24: would pass
+                                                                Tenant acme (override)
+                   rateLimits     per-client 20/s, burst 40: would pass
+                                                                 Policy acme-prod/edge
        6 Backend   api:8080 90 %, api-canary:80 10 %    RoundRobin
                    api          10.1.2.3:8080 ready
                    api-canary   no endpoint: its share is answered 503
-       7 Sent      GET /orders/17   Host shop.acme.test   x-tenant: acme   timeout 30s, 2 retries
+       7 Sent      GET /orders/17   Host shop.acme.test   x-tenant: acme
+                   timeout 30s, 2 retries
 
       Result   proxied to Service api; 10 % of the requests get 503 NoHealthyEndpoint
       Unknown  use of the limits: assumed below all of them
@@ -211,7 +214,9 @@ describe('explain', () => {
     const said = await ask({ ...PERSON, ...query })
     expect(said).toMatchObject({ decision, status, error })
     expect(said.result).toMatch(result)
-    expect(renderExplanation(said)).toContain(`Result   ${said.result}`)
+    const drawn = renderExplanation(said)
+    expect(drawn.replace(/\n {9}/g, ' ')).toContain(`Result   ${said.result}`)
+    for (const line of drawn.split('\n')) expect(line.length, line).toBeLessThanOrEqual(80)
   })
 
   it('uses nothing up', async () => {

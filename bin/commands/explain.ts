@@ -103,7 +103,9 @@ async function runExplain(flags: ExplainFlags, terminal: Terminal): Promise<numb
     const { renderExplanation } = await import('../../dataplane/explain-text.ts')
     if (flags.file === undefined) {
       const heading = flags.server === undefined ? 'offline' : 'live'
-      for (const { explanation } of answers) terminal.print(renderExplanation(explanation, heading))
+      for (const { explanation } of answers) {
+        terminal.print(renderExplanation(explanation, heading, terminal.columns))
+      }
     } else for (const answer of answers) printCase(answer, terminal)
   } else {
     const documents = await import('../output/documents.ts')

@@ -232,7 +232,7 @@ function byKey(shard: TenantShard | undefined): ReadonlyMap<string, RoutePlan> {
 
 /** `acme-prod/shop rule api`, by position where the rule has no name. */
 function ruleText(id: RouteId): string {
-  return `${id.namespace}/${id.route} rule ${id.ruleName === '' ? id.rule + 1 : id.ruleName}`
+  return `${id.namespace}/${id.route} rule ${id.ruleName === '' ? id.rule : id.ruleName}`
 }
 
 function spaced(text: string): string {

@@ -64,12 +64,12 @@ function valuesOf(explanation: Explanation, what: Expectable): readonly string[]
     case 'target':
       return present(explanation.upstream?.target)
     case 'rule':
-      return route === null ? [] : [route.ruleName === '' ? String(route.rule + 1) : route.ruleName]
+      return route === null ? [] : [ruleWord(route)]
     case 'route': {
       if (route === null) return []
-      const rule = route.ruleName === '' ? String(route.rule + 1) : route.ruleName
       const short = [`${route.namespace}/${route.name}`, route.name]
-      return [...short, ...short.map((name) => `${name}/${rule}`)]
+      // The longest first: it is what a failure shows.
+      return [...short.map((name) => `${name}/${ruleWord(route)}`), ...short]
     }
     case 'backend':
       // One of weight 0 gets nothing, so nobody should be able to expect it.
@@ -81,6 +81,11 @@ function valuesOf(explanation: Explanation, what: Expectable): readonly string[]
           `${service.name}:${service.port}`,
         ])
   }
+}
+
+/** The name of the rule, or its place from 0 on as in `spec.rules[0]`, the log and the table of explain. */
+function ruleWord({ rule, ruleName }: NonNullable<Explanation['route']>): string {
+  return ruleName === '' ? String(rule) : ruleName
 }
 
 /** `expected backend=api, got web`. */
