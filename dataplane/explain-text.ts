@@ -119,7 +119,7 @@ function candidateLines({ candidates, route }: Explanation): readonly Line[] {
   const longest = Math.max(0, ...names.map((name) => name.length))
   const lines = told.map(({ matched, why }, index): Line => {
     const begin = `${(names[index] ?? '').padEnd(longest)}  ${matched ? 'matches' : 'no     '}  `
-    return [`${begin}${why}`, undefined, begin.length > LONGEST_HANG ? 2 : begin.length]
+    return [`${begin}${why}`, '', begin.length > LONGEST_HANG ? 2 : begin.length]
   })
   const more = misses.length - shown.size
   return more === 0 ? lines : [...lines, [`and ${more} more that do not match`]]
