@@ -141,7 +141,7 @@ function backendLines({ backends, upstream }: Explanation): readonly Line[] {
   return [
     [upstream === null ? shares : `${shares}    ${upstream.balance}`],
     ...backends.map(
-      ({ service, endpoints }): Line => [`${service.name.padEnd(12)} ${endpointsText(endpoints)}`, undefined, 13],
+      ({ service, endpoints }): Line => [`${service.name.padEnd(12)} ${endpointsText(endpoints)}`, '', 13],
     ),
   ]
 }

@@ -70,6 +70,6 @@ export function isolationText(isolation: Isolation): string {
     return `${mishaps}; no ratio yet: ${alone} samples without the noise, ${noisy} with it, ${LEAST_SAMPLES} of each are needed`
   }
   const figures = `${worst.aloneP99.toFixed(1)} -> ${worst.noisyP99.toFixed(1)} ms`
-  const bar = verdict === 'broken' ? `   over the bar of ${MOST_RATIO}x or +${MOST_SLOWER_MS} ms, or errors` : ''
+  const bar = verdict === 'broken' ? `, beyond the bar (${MOST_RATIO}x or +${MOST_SLOWER_MS} ms, no errors)` : ''
   return `worst victim p99 ${worst.ratio.toFixed(2)}x of before (${worst.tenant}, ${figures}), ${mishaps}${bar}`
 }

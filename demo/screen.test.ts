@@ -57,6 +57,17 @@ describe('the picture', () => {
     }
   })
 
+  it('keeps what happened and the keys on a terminal of 24 lines, and lets the command go first', () => {
+    const events: Picture['events'] = [
+      ['14:02:07  ', `Route initech/login claims shop.acme.localhost: HostNotOwned ${'at a place '.repeat(12)}`],
+      ['          $ ', 'npx atrium compile '.repeat(10)],
+    ]
+    const text = pictureLines({ ...picture, events }, { columns: 80, rows: 24 }, plain).join('\n')
+    expect(text).toContain('14:02:07  Route initech/login claims')
+    expect(text).toContain('q quit')
+    expect(pictureLines(picture, { columns: 80, rows: 12 }, plain).join('\n')).toContain('q quit')
+  })
+
   it('shows tenants, the isolation line, what happened and the keys', () => {
     const text = pictureLines(picture, { columns: 80, rows: 40 }, plain).join('\n')
     expect(text).toMatch(/acme +41\.2 +1\.1ms +3\.9ms +0\.0% +8% +Serving +p99 1\.05x/)

@@ -12,6 +12,9 @@ export interface Addresses {
   readonly admin: number | null
 }
 
+/** Ends the label of a command. */
+export const COMMAND_MARK = '$ '
+
 /** Everything that the picture shows. */
 export interface Picture {
   readonly version: string
@@ -33,6 +36,8 @@ export interface Picture {
 
 const KEYS = 'n noisy neighbour  b break a backend  x bad config  e explain  h help  q quit'
 const WIDEST = 100
+/** Lines from which on there is room for blank ones. */
+const ROOMY = 28
 
 /** The lines for a terminal of that size; colours through `paint`, which may add none. */
 export function pictureLines(
@@ -44,11 +49,17 @@ export function pictureLines(
   // What one reads takes the whole screen.
   const page = picture.page
   const whole = page === 'help' || (typeof page === 'object' && 'answer' in page)
-  const head = whole ? [] : bannerLines(picture, width, paint)
+  // On a terminal of the usual 24 lines what happened needs the room more than blank lines do.
+  const dense = size.rows < ROOMY
+  const banner = bannerLines(picture, width, paint)
+  const head = whole ? [] : dense ? banner.filter((line) => line !== '').slice(0, -1) : banner
   const foot = ['', paint('dim', whole ? 'any key goes back' : cut(KEYS, width))]
-  const body = bodyLines(picture, width, size.rows - head.length - foot.length - 3, paint)
-  const lines = ['', ...head, '', ...body, ...foot].map((line) => (line === '' ? '' : `  ${line}`))
-  return lines.slice(0, Math.max(1, size.rows - 1))
+  const most = Math.max(1, size.rows - 1)
+  const body = bodyLines(picture, width, { room: most - head.length - foot.length - 2, dense }, paint)
+  const lines = ['', ...head, '', ...body]
+  // The keys stay, whatever else has no room.
+  const shown = most > foot.length ? [...lines.slice(0, most - foot.length), ...foot] : lines.slice(0, most)
+  return shown.map((line) => (line === '' ? '' : `  ${line}`))
 }
 
 /** The first lines: what runs, where, and a command to try. Without a terminal they are printed once. */
@@ -63,20 +74,22 @@ export function bannerLines(
   return [
     cut(`${title}      no cluster; edits of ${picture.folder} are live`, width).replace(title, paint('bold', title)),
     '',
-    cut(`Gateway   ${url}${https === null ? '' : `     https on ${https}, demo certificate`}`, width),
+    cut(`Gateway   ${url}${https === null ? '' : `   https on ${https}, demo certificate`}`, width),
     ...(admin === null ? [] : [cut(`Admin     http://localhost:${admin}/metrics  /status  /snapshot`, width)]),
     cut(`Try       curl ${url}/api/orders`, width),
-    cut(`          curl -H 'Host: shop.acme.localhost' http://127.0.0.1:${http}/api/orders`, width),
+    cut(`          curl -H Host:shop.acme.localhost http://127.0.0.1:${http}/api/orders`, width),
   ]
 }
 
 function bodyLines(
   picture: Picture,
   width: number,
-  room: number,
+  { room, dense }: { readonly room: number; readonly dense: boolean },
   paint: (style: Paint, text: string) => string,
 ): string[] {
-  if (picture.page === 'help') return HELP.flatMap(([label, text]) => wrapBehind(label, text, width)).slice(0, room)
+  if (picture.page === 'help') {
+    return HELP.flatMap(([label, text]) => (text === '' ? [''] : wrapBehind(label, text, width))).slice(0, room)
+  }
   if (typeof picture.page === 'object' && 'answer' in picture.page) {
     return picture.page.answer.map((line) => cut(line, width)).slice(0, room)
   }
@@ -84,14 +97,24 @@ function bodyLines(
   const total = picture.rows.reduce((sum, row) => sum + row.requestsPerSecond, 0)
   const change = picture.changeMs === undefined ? '' : ` · last change took ${duration(picture.changeMs)}`
   const status = `snapshot ${picture.snapshot} on ${picture.workers}${change} · ${total.toFixed(1)} req/s`
+  const gap = dense ? [] : ['']
   const lines = [...table, '', cut(status, width)]
-  if (picture.isolation !== '') lines.push('', ...wrapBehind('Isolation   ', picture.isolation, width))
+  if (picture.isolation !== '') lines.push(...gap, ...wrapBehind('Isolation   ', picture.isolation, width))
   if (picture.page !== 'table') {
     return [...lines, '', `explain ${picture.page.prompt}▏`, paint('dim', 'Enter asks, Escape goes back')]
   }
   const space = Math.max(0, room - lines.length - 1)
-  const events = picture.events.flatMap(([label, text]) => wrapBehind(label, text, width))
-  return space === 0 || events.length === 0 ? lines : [...lines, '', ...events.slice(-space)]
+  const events = eventLines(picture.events, space, width)
+  return events.length === 0 ? lines : [...lines, '', ...events]
+}
+
+/** The newest that fit. What happened comes before the command that does the same. */
+function eventLines(events: Picture['events'], space: number, width: number): string[] {
+  const linesOf = (list: Picture['events']) => list.flatMap(([label, text]) => wrapBehind(label, text, width))
+  if (space === 0) return []
+  const newest = events.findLastIndex(([label]) => !label.endsWith(COMMAND_MARK))
+  const fits = newest === -1 || linesOf(events.slice(newest)).length <= space
+  return linesOf(fits ? events : events.filter(([label]) => !label.endsWith(COMMAND_MARK))).slice(-space)
 }
 
 function tableOf(picture: Picture, width: number, paint: (style: Paint, text: string) => string): string[] {
@@ -139,6 +162,7 @@ const HELP: readonly (readonly [label: string, text: string])[] = [
   ['x   ', 'writes a Route of initech that claims a host of acme; again: removes it. Watch who notices.'],
   ['e   ', 'asks where a request would go, and why.'],
   ['q   ', 'quits and ends everything that the demo started.'],
+  ['', ''],
   ['    ', 'Every key says which command does the same without the demo. examples/demo is yours to edit.'],
   ['    ', 'P50 and P99 are what the demo’s clients saw over 10 s; the rest is what the gateway counts (/metrics).'],
 ]

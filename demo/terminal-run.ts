@@ -1,5 +1,6 @@
 // The demo on a terminal: draws the picture once a second and after every key, and gives the terminal back at the end.
 import { EXIT_CODES } from '../bin/exit.ts'
+import { wrapBehind } from '../bin/output/width.ts'
 import type { Terminal } from '../bin/terminal.ts'
 import { Canvas } from './draw.ts'
 import { scheduleNoise } from './endings.ts'
@@ -8,7 +9,7 @@ import { onKeys } from './keyboard.ts'
 import { machineNote } from './machine.ts'
 import { SAMPLE_HOST, SAMPLE_PATH } from './plan.ts'
 import type { DemoRun } from './run.ts'
-import { type Picture, pictureLines } from './screen.ts'
+import { COMMAND_MARK, type Picture, pictureLines } from './screen.ts'
 import { type DemoEvent, DemoSession } from './session.ts'
 
 const KEPT_EVENTS = 30
@@ -67,9 +68,12 @@ class Face {
     process.stdout.off('resize', this.#resized)
     this.#canvas.close()
     if (isolation !== undefined) {
-      this.#terminal.print(`Isolation   ${isolationText(isolation)}, over ${seconds} s`)
+      const tell = (label: string, text: string) => {
+        for (const line of wrapBehind(label, text, this.#terminal.columns)) this.#terminal.print(line)
+      }
+      tell('Isolation   ', `${isolationText(isolation)}, over ${seconds} s`)
       const note = machineNote()
-      if (note !== '') this.#terminal.print(`Note        ${note}`)
+      if (note !== '') tell('Note        ', note)
     }
     if (code !== EXIT_CODES.done || !judged) return code
     return isolation?.verdict === 'held' ? EXIT_CODES.done : EXIT_CODES.no
@@ -119,7 +123,7 @@ class Face {
     const time = event.at.toTimeString().slice(0, 8)
     const told: Picture['events'] = [
       [`${time}  `, event.text],
-      ...(event.command === undefined ? [] : [['          $ ', event.command] as const]),
+      ...(event.command === undefined ? [] : [[`          ${COMMAND_MARK}`, event.command] as const]),
     ]
     this.#events = [...this.#events, ...told].slice(-KEPT_EVENTS)
     this.#draw()
