@@ -45,6 +45,7 @@ export async function control(flags: ControlFlags, terminal: Terminal): Promise<
   say('starting', { version: atriumVersion(), release: flags.release, pod: flags.podName })
   const starting = startCluster({
     credentials,
+    version: atriumVersion(),
     release: flags.release,
     namespace: flags.namespace ?? credentials.namespace,
     pod: { name: flags.podName, uid: flags.podUid, address: flags.podIp },

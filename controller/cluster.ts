@@ -3,9 +3,13 @@
 // to the API server and pushed to pods is the leader's, and asks the lease before each act.
 import { createHash } from 'node:crypto'
 import type { PolicyDefinition } from '../model/define-policy.ts'
-import type { Claim } from '../model/resources.ts'
+import { type Claim, tupleKey } from '../model/resources.ts'
 import type { PeerListener } from '../peer/listener.ts'
 import { type ListenAt, openHealth, openMetrics } from './admin.ts'
+import { ApiAccess } from './api/access.ts'
+import { LivePods } from './api/live-pods.ts'
+import { type ApiListener, openApi } from './api/server.ts'
+import { Sightings } from './api/sightings.ts'
 import { createAuthorityStore, showBundle } from './cluster/authority-store.ts'
 import { claimedHosts, figuresOf, hostHappenings, holdersOf, tenantNamespaces, uidOf } from './cluster/holders.ts'
 import { OwnIdentity } from './cluster/own-identity.ts'
@@ -41,6 +45,8 @@ export interface OwnPod {
 
 export interface ClusterOptions {
   readonly credentials: Credentials
+  /** Of this program. */
+  readonly version: string
   /** First part of the name of everything that belongs to the release. */
   readonly release: string
   /** Where the release lives. */
@@ -66,7 +72,7 @@ export interface ClusterOptions {
 }
 
 export interface ClusterController {
-  readonly ports: { readonly health: number; readonly pods: number; readonly metrics: number }
+  readonly ports: { readonly health: number; readonly pods: number; readonly metrics: number; readonly api: number }
   readonly loop: Loop
   readonly lease: Lease
   /** The status of every object as this replica judges it. */
@@ -117,12 +123,24 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     now: clock.now,
   })
   let podListener: PeerListener | undefined
+  let apiListener: ApiListener | undefined
+  const service = `${release}-api`
+  const apiNames = [
+    `${service}.${namespace}.svc`,
+    `${service}.${namespace}`,
+    service,
+    `${service}.${namespace}.svc.cluster.local`,
+  ]
   const own = new OwnIdentity({
     authority,
     name: { release, role: 'controller', uid: pod.uid },
     address: pod.address,
+    apiNames,
     leads: () => fence() !== undefined,
-    onRenew: (credentials) => podListener?.renew(credentials),
+    onRenew: (credentials, forApi) => {
+      podListener?.renew(credentials)
+      apiListener?.renew(forApi)
+    },
     warn,
     now: clock.now,
   })
@@ -163,7 +181,10 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     onWritten: ({ object }, before, after) => events.tell(object, happenings(before, after)),
   })
   const book = new StatusBook()
+  const sightings = new Sightings()
   let statuses: readonly ObjectStatus[] = []
+  let compiledAt = 0
+  let newest = ''
   let holders: ReadonlyMap<string, string> = new Map()
   let told: readonly Claim[] | undefined
   const tell = createTurns(REPORT_PAUSE_MS, () => {
@@ -189,6 +210,9 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
   function report(state: LoopState): void {
     const acknowledgements = publisher.acknowledgements()
     metrics.answers(acknowledgements)
+    const named = tupleKey([state.result.snapshot.version, state.result.snapshot.endpointsRevision])
+    if (named !== newest) compiledAt = clock.now()
+    newest = named
     statuses = book.update({
       partitions: state.resources.partitions,
       result: state.result,
@@ -196,6 +220,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
       acknowledgements,
       now: clock.now(),
     })
+    sightings.note(statuses, clock.now())
     holders = holdersOf(state)
     const leads = loop.fence() !== undefined
     writer.lead(leads)
@@ -239,6 +264,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     port: options.peerPort ?? PEER_PORT,
     onChange: (found) => peers.list(found),
   })
+  const live = new LivePods({ release, peers, credentials: () => own.credentials })
   const expiry = setInterval(() => peers.expire(), EXPIRE_MS)
   expiry.unref()
   lease.start()
@@ -268,7 +294,28 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
       leads: () => loop.fence() !== undefined,
       monotonic: clock.monotonic,
     })
-    return podListener
+    apiListener = await openApi(
+      {
+        ...at(ports.api),
+        credentials: own.apiCredentials,
+        names: apiNames,
+        access: new ApiAccess({ api, monotonic: clock.monotonic }),
+        live,
+      },
+      {
+        version: options.version,
+        release,
+        replica: pod.name,
+        leader: () => lease.holder(),
+        state: () => loop.state(),
+        statuses: () => statuses,
+        holders: () => holders,
+        since: (status) => sightings.since(status, clock.now()),
+        compiledAt: () => compiledAt,
+        now: clock.now,
+      },
+    )
+    return { pods: podListener, api: apiListener }
   })
   const [opened] = await Promise.all([
     listening,
@@ -280,7 +327,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
   note('controller.ready', { leads: loop.fence() !== undefined, objects: loop.state()?.result.objects.length ?? 0 })
 
   return {
-    ports: { health: health.port, pods: opened.port, metrics: metricsPort.port },
+    ports: { health: health.port, pods: opened.pods.port, metrics: metricsPort.port, api: opened.api.port },
     loop,
     lease,
     statuses: () => statuses,
@@ -295,7 +342,8 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
       grants.stop()
       publisher.stop()
       metrics.stop()
-      await Promise.all([opened.close(), metricsPort.close(), health.close()])
+      live.stop()
+      await Promise.all([opened.api.close(), opened.pods.close(), metricsPort.close(), health.close()])
       await lease.stop()
       api.close()
     },

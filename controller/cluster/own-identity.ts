@@ -10,13 +10,18 @@ export interface OwnIdentityOptions {
   readonly name: PeerName
   /** Of this pod. */
   readonly address: string
+  /** DNS names of the API. */
+  readonly apiNames: readonly string[]
   readonly leads: () => boolean
   /** New credentials: from the next handshake on. */
-  readonly onRenew: (credentials: PeerCredentials) => void
+  readonly onRenew: (credentials: PeerCredentials, api: ApiCredentials) => void
   readonly warn: (message: string, error?: unknown) => void
   /** Milliseconds since the epoch. */
   readonly now: () => number
 }
+
+/** What the API shows. */
+export type ApiCredentials = Pick<PeerCredentials, 'certificate' | 'key'>
 
 const TRY_AGAIN_MS = 500
 const LOOK_MS = 30_000
@@ -25,6 +30,7 @@ const LOOK_MS = 30_000
 export class OwnIdentity {
   readonly #options: OwnIdentityOptions
   #credentials: PeerCredentials | undefined
+  #api: ApiCredentials | undefined
   #leaf: Leaf | undefined
   #trouble = false
   #stopped = false
@@ -38,6 +44,12 @@ export class OwnIdentity {
   get credentials(): PeerCredentials {
     if (this.#credentials === undefined) throw new Error('this replica has no certificate yet')
     return this.#credentials
+  }
+
+  /** What the API shows. Throws before `start` has resolved. */
+  get apiCredentials(): ApiCredentials {
+    if (this.#api === undefined) throw new Error('this replica has no certificate yet')
+    return this.#api
   }
 
   /** Resolves with the first credentials, which come once a leader has made the authority. */
@@ -74,14 +86,16 @@ export class OwnIdentity {
   }
 
   async #renew(): Promise<void> {
-    const { authority, name, address, now, onRenew } = this.#options
+    const { authority, name, address, apiNames, now, onRenew } = this.#options
     const due = this.#leaf === undefined || now() >= this.#leaf.renewAt
     if (!due && this.#credentials?.authorities === authority.bundle) return
     // With another authority comes another certificate: the former one may be signed by one that is leaving.
     const { credentials, leaf } = await authority.issue(name, address)
+    const api = await authority.issueServer(apiNames, address)
     const first = this.#credentials === undefined
     this.#credentials = credentials
+    this.#api = api
     this.#leaf = leaf
-    if (!first) onRenew(credentials)
+    if (!first) onRenew(credentials, api)
   }
 }

@@ -6,6 +6,7 @@ import { formatPeerName, type PeerName } from '../../model/peer-name.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
 import {
   type AuthorityKey,
+  type LeafFacts,
   makeAuthority,
   makeKeyPair,
   readAuthority,
@@ -120,14 +121,23 @@ export class Authority {
    * @param publicKey SubjectPublicKeyInfo, DER, of a P-256 key.
    */
   async sign(name: PeerName, address: string, publicKey: Uint8Array): Promise<Leaf> {
+    return await this.#sign({ uri: formatPeerName(name), address, publicKey })
+  }
+
+  /** Credentials for the API of this process, by DNS names. They stand for nobody among peers: they name none. */
+  async issueServer(names: readonly string[], address: string): Promise<Pick<PeerCredentials, 'certificate' | 'key'>> {
+    const { publicKey, keyPem } = makeKeyPair()
+    const leaf = await this.#sign({ uri: undefined, names, address, publicKey })
+    return { certificate: leaf.certificate, key: keyPem }
+  }
+
+  async #sign(facts: Omit<LeafFacts, 'notBefore' | 'notAfter'>): Promise<Leaf> {
     const now = this.#options.now()
     const { key } = this.#signer(now)
     const notAfter = Math.min(now + LEAF_LIFE, key.notAfter)
     if (notAfter <= now) throw new Error('the authority of the release has ended')
     const certificate = await signLeaf(key, {
-      uri: formatPeerName(name),
-      address,
-      publicKey,
+      ...facts,
       notBefore: Math.max(now - BACKDATED, key.notBefore),
       notAfter,
     })

@@ -67,8 +67,11 @@ export function readAuthority({ certificate, key }: StoredKey): AuthorityKey {
 
 /** What a leaf says. Times in milliseconds since the epoch. */
 export interface LeafFacts {
-  readonly uri: string
+  /** What it is for peers; undefined where it is for clients of the API alone. */
+  readonly uri: string | undefined
   readonly address: string
+  /** DNS names for clients of the API. A peer's certificate has none. */
+  readonly names?: readonly string[]
   readonly publicKey: Uint8Array
   readonly notBefore: number
   readonly notAfter: number
@@ -94,7 +97,8 @@ export async function signLeaf(authority: AuthorityKey, facts: LeafFacts): Promi
       // Critical, because the subject is empty (RFC 5280, 4.2.1.6).
       new x509.SubjectAlternativeNameExtension(
         [
-          { type: 'url', value: facts.uri },
+          ...(facts.uri === undefined ? [] : [{ type: 'url' as const, value: facts.uri }]),
+          ...(facts.names ?? []).map((value) => ({ type: 'dns' as const, value })),
           { type: 'ip', value: facts.address },
         ],
         true,
