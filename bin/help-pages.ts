@@ -66,7 +66,7 @@ function exitCodes(): readonly string[] {
 
 function environment(): readonly string[] {
   return [
-    'Every flag has a twin: ATRIUM_ and its name, so --admin-port is ATRIUM_ADMIN_PORT.',
+    'Every flag has a twin, ATRIUM_ and its name: --admin-port is ATRIUM_ADMIN_PORT.',
     'Lists are separated by commas. The flag wins, then the environment, then the',
     'default; --show-config prints each setting of a verb with its source.',
     '',

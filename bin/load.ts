@@ -15,6 +15,8 @@ import { usageFailure } from './exit.ts'
 export interface Loaded {
   readonly resources: ResourceSet
   readonly problems: readonly SourceProblem[]
+  /** What was passed over on purpose: kinds that Atrium does not read. */
+  readonly notes: readonly SourceProblem[]
   readonly result: CompileResult
   /** Milliseconds, reading included. */
   readonly took: number
@@ -32,13 +34,14 @@ export async function loadFolders(folders: readonly string[], allowEndpoints: re
   const started = performance.now()
   const source = createFileSource({ folders, live: false })
   await source.start(() => undefined)
-  const { resources, problems } = source.read()
+  const { resources, problems, notes = [] } = source.read()
   await source.stop()
   const whole: ResourceSet = { ...resources, claims: [], lastGood: [] }
   const result = compile(whole, { digest: sha256, policies: POLICIES, allowEndpoints, ownAddresses: [] })
   return {
     resources: whole,
     problems,
+    notes,
     result,
     took: performance.now() - started,
     locate: (object, path) => source.locate(object, path),

@@ -16,7 +16,8 @@ export function settingsLines(command: Command, width: number): string[] {
       const value: unknown = command.getOptionValue(option.attributeName())
       return {
         name: option.long ?? option.flags,
-        value: text(value),
+        // `--no-headers` is kept as headers: false.
+        value: option.negate ? (value === false ? 'true' : '-') : text(value),
         source: sourceText(command.getOptionValueSource(option.attributeName()), option.envVar),
       }
     })

@@ -65,6 +65,13 @@ async function runCompile(flags: CompileFlags, terminal: Terminal): Promise<numb
     .map(({ tenant, hash }) => ({ tenant, hash }))
     .sort((a, b) => compareText(a.tenant, b.tenant))
   await print({ loaded, findings, hashes, tenants }, flags, terminal)
+  const { positionText } = await import('../load.ts')
+  const { printable } = await import('../../controller/report/printable.ts')
+  for (const { position, message } of loaded.notes)
+    terminal.note(printable(`${positionText(position)}  note  ${message}`))
+  if (loaded.result.objects.length === 0 && findings.length === 0) {
+    terminal.note(`No Tenant, Route or Policy stands in ${(flags.config ?? []).join(', ')}.`)
+  }
   const number = (kind: string) => loaded.result.objects.filter(({ object }) => object.kind === kind).length
   terminal.note(
     `compiled ${plural(number('Tenant'), 'tenant')}, ${plural(number('Route'), 'route')}, ` +

@@ -18,6 +18,13 @@ import { onRun } from './command.ts'
 const QUESTIONS = ['changed', 'breaks', 'loosened', 'hosts'] as const
 type Question = (typeof QUESTIONS)[number]
 
+const FAILURES: Readonly<Record<Question, string>> = {
+  changed: 'something changes',
+  breaks: 'something breaks',
+  loosened: 'something becomes looser',
+  hosts: 'hosts come or go',
+}
+
 interface DiffFlags extends CommonFlags {
   readonly config?: readonly string[]
   readonly to?: readonly string[]
@@ -65,7 +72,7 @@ async function runDiff(flags: DiffFlags, terminal: Terminal): Promise<number> {
   const answer = await compareFolders(flags.config ?? [], flags.to, flags)
   await print(answer, flags, terminal)
   const failed = (flags.failOn ?? []).filter((each) => holds(each, answer))
-  for (const each of failed) terminal.complain(`atrium diff: --fail-on ${each}`)
+  for (const each of failed) terminal.complain(`atrium diff: ${FAILURES[each]} (--fail-on ${each})`)
   return failed.length > 0 ? EXIT_CODES.no : EXIT_CODES.done
 }
 
@@ -125,6 +132,11 @@ function breaks(tenant: TenantDiff): boolean {
   return tenant.state === 'gone' || tenant.entries.some((entry) => entry.breaks)
 }
 
+/** How many things differ, however many changes each has. */
+function placesOf(tenant: TenantDiff): number {
+  return new Set(tenant.entries.map(({ what }) => what)).size
+}
+
 function stateWord(tenant: TenantDiff): string {
   if (tenant.state !== 'changes') return tenant.state
   return breaks(tenant) ? 'BREAKS' : 'changes'
@@ -151,16 +163,19 @@ async function print(answer: Answer, flags: DiffFlags, terminal: Terminal): Prom
 
 async function printTable(answer: Answer, terminal: Terminal): Promise<void> {
   const { plural } = await import('../output/units.ts')
-  const { pad, textWidth, wrap } = await import('../output/width.ts')
+  const { pad, textWidth, wrap, wrapBehind } = await import('../output/width.ts')
   const { printable } = await import('../../controller/report/printable.ts')
   const nameWidth = Math.max(0, ...answer.tenants.map(({ tenant }) => textWidth(tenant)))
   for (const tenant of answer.tenants) {
     const word = stateWord(tenant)
-    const things = new Set(tenant.entries.map(({ what }) => what)).size
     const state = terminal.paint(word === 'BREAKS' || word === 'gone' ? 'red' : 'yellow', pad(word, 8))
-    terminal.print(`${pad(tenant.tenant, nameWidth)}  ${state}  ${plural(things, 'place')}`)
+    terminal.print(`${pad(tenant.tenant, nameWidth)}  ${state}  ${plural(placesOf(tenant), 'place')}`)
+    let heading = ''
     for (const entry of tenant.entries) {
-      terminal.print(`  ${entry.sign} ${entry.what}`)
+      // Several changes of one thing stand under one heading.
+      const next = `  ${entry.sign} ${entry.what}`
+      if (next !== heading) terminal.print(next)
+      heading = next
       const lines = wrap(printable(entry.detail), terminal.columns - 6)
       for (const line of lines) terminal.print(`      ${entry.breaks ? terminal.paint('red', line) : line}`)
     }
@@ -169,7 +184,10 @@ async function printTable(answer: Answer, terminal: Terminal): Promise<void> {
   if (unchanged > 0)
     terminal.print(`${plural(unchanged, 'tenant')} unchanged, ${unchanged === 1 ? 'hash' : 'hashes'} equal`)
   for (const line of answer.rejected) terminal.print(`${terminal.paint('red', 'rejected')}  ${line}`)
-  for (const line of await summary(answer)) terminal.print(line)
+  for (const line of await summary(answer)) {
+    const indent = line.length - line.trimStart().length
+    for (const part of wrapBehind(' '.repeat(indent), line, terminal.columns)) terminal.print(part)
+  }
 }
 
 async function summary(answer: Answer): Promise<readonly string[]> {
@@ -192,13 +210,13 @@ async function printMarkdown(answer: Answer, terminal: Terminal): Promise<void> 
   const rows = answer.tenants.map((tenant) => [
     tenant.tenant,
     stateWord(tenant),
-    String(tenant.entries.length),
+    String(placesOf(tenant)),
     `+${tenant.hosts.added.length} -${tenant.hosts.removed.length}`,
   ])
-  terminal.print(markdownTable(['Tenant', 'State', 'Changes', 'Hosts'], rows))
+  terminal.print(markdownTable(['Tenant', 'State', 'Places', 'Hosts'], rows))
   terminal.print('')
   for (const line of [...(await summary(answer)), ...answer.rejected.map((each) => `Rejected: ${each}`)]) {
-    terminal.print(`- ${escapeCell(line.trim())}`)
+    terminal.print(`${line.startsWith(' ') ? '  ' : ''}- ${escapeCell(line.trim())}`)
   }
   for (const tenant of answer.tenants) {
     terminal.print(`\n<details><summary>${escapeCell(tenant.tenant)}</summary>\n`)

@@ -13,8 +13,15 @@ export interface FieldChange {
 export function fieldChanges(before: unknown, after: unknown, path = ''): readonly FieldChange[] {
   if (Object.is(before, after)) return []
   if (isRecord(before) && isRecord(after)) {
+    // A rate is one thing to whoever wrote it as 20/s.
+    const isOtherRate = isRate(before) && isRate(after) && RATE.some((name) => before[name] !== after[name])
     const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].sort()
-    return names.flatMap((name) => fieldChanges(before[name], after[name], path === '' ? name : `${path}.${name}`))
+    return [
+      ...(isOtherRate ? [{ path, before, after }] : []),
+      ...names
+        .filter((name) => !isOtherRate || !RATE.some((part) => part === name))
+        .flatMap((name) => fieldChanges(before[name], after[name], path === '' ? name : `${path}.${name}`)),
+    ]
   }
   if (Array.isArray(before) && Array.isArray(after) && before.length === after.length) {
     return before.flatMap((item, index) => fieldChanges(item, after[index], `${path}[${index}]`))
@@ -29,6 +36,7 @@ export function changeText(change: FieldChange): string {
 
 const IN_MILLISECONDS = /(^|\.)(timeouts\.\w+|backoff|ejectFor)$/
 const LONGEST = 60
+const RATE = ['count', 'seconds', 'burst'] as const
 
 function valueText(path: string, value: unknown): string {
   if (value === undefined || value === null) return 'none'
@@ -38,7 +46,7 @@ function valueText(path: string, value: unknown): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text
 }
 
-function isRate(value: unknown): value is { count: number; seconds: number; burst: number } {
+function isRate(value: unknown): value is Record<(typeof RATE)[number], number> {
   return isRecord(value) && typeof value['count'] === 'number' && typeof value['seconds'] === 'number'
 }
 

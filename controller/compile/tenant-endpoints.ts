@@ -110,7 +110,7 @@ function tellEndpoints(need: BackendNeed, resolved: ResolvedEndpoints | undefine
     if (resolved.refused.length > 0) {
       const named = resolved.refused.slice(0, MOST_NAMED).join(', ')
       const more = resolved.refused.length > MOST_NAMED ? ` and ${resolved.refused.length - MOST_NAMED} more` : ''
-      const left = allRefused ? `, and none else for port ${need.id.port}` : ''
+      const left = allRefused ? `; there is no other for port ${need.id.port}` : ''
       const message = `${label} has endpoints that may not be used: ${named}${more}${left}. Let it select your own pods, or ask the platform team for --allow-endpoints.`
       issues.push(createIssue(subject, 'degrades', 'EndpointNotAllowed', message, { path }))
     }
