@@ -2,15 +2,13 @@
 // bin/commands/demo.ts hands it to demo/main.ts, which knows only the DemoGateway.
 import { availableParallelism } from 'node:os'
 import type { LoopState } from '../controller/loop.ts'
-import { renderExplanation } from '../dataplane/explain-text.ts'
 import { claimPort, PortTaken } from '../dataplane/ports.ts'
 import { selfSigned } from '../demo/certificate.ts'
 import type { TenantFacts } from '../demo/figures.ts'
 import type { DemoGateway } from '../demo/gateway.ts'
 import { Hidden } from '../model/hidden.ts'
 import { usageFailure } from './exit.ts'
-import { createOfflineExplain } from './explain/offline.ts'
-import { findingsOf } from './findings.ts'
+import type { findingsOf } from './findings.ts'
 import type { PortOrOff } from './options.ts'
 import type { Finding } from './output/issues.ts'
 import { type Standalone, startStandalone } from './standalone.ts'
@@ -34,6 +32,8 @@ const HOSTS = [
 const PORTS_TRIED = 40
 const MOST_WORKERS = 4
 const DRAIN_MS = 500
+/** Of the demo's picture on a terminal of 80 columns. */
+const SCREEN_WIDTH = 78
 
 /** Starts it on these folders, which are complete once `written` resolves. Fails with a usage failure where a port that was asked for is taken. */
 export async function createDemoGateway(
@@ -70,19 +70,28 @@ export async function createDemoGateway(
       warn: (message) => terminal.detail(message),
     },
   )
-  return new RunningDemoGateway(standalone, () => cycle, workers, notes)
+  const { findingsOf: judge } = await import('./findings.ts')
+  return new RunningDemoGateway(standalone, () => cycle, judge, workers, notes)
 }
 
 class RunningDemoGateway implements DemoGateway {
   readonly #standalone: Standalone
   readonly #cycle: () => LoopState | undefined
+  readonly #judge: typeof findingsOf
   readonly notes: readonly string[]
   workers: DemoGateway['workers']
   #judged: { readonly cycles: number; readonly findings: readonly Finding[] } | undefined
 
-  constructor(standalone: Standalone, cycle: () => LoopState | undefined, workers: number, notes: readonly string[]) {
+  constructor(
+    standalone: Standalone,
+    cycle: () => LoopState | undefined,
+    judge: typeof findingsOf,
+    workers: number,
+    notes: readonly string[],
+  ) {
     this.#standalone = standalone
     this.#cycle = cycle
+    this.#judge = judge
     this.workers = { ready: workers, all: workers }
     this.notes = notes
   }
@@ -126,7 +135,7 @@ class RunningDemoGateway implements DemoGateway {
     if (state === undefined) return []
     if (this.#judged?.cycles !== state.cycles) {
       const { problems } = state.source
-      const findings = findingsOf(
+      const findings = this.#judge(
         { problems, result: state.result, locate: (...place) => this.#standalone.source.locate(...place) },
         Date.now(),
       )
@@ -140,11 +149,13 @@ class RunningDemoGateway implements DemoGateway {
     if (state === undefined || !/^https?:\/\/[^/]+/.test(url))
       return [`${url} is no URL; write http://shop.acme.localhost/api`]
     const { resources, result } = state
+    const { createOfflineExplain } = await import('./explain/offline.ts')
+    const { renderExplanation } = await import('../dataplane/explain-text.ts')
     const ask = createOfflineExplain(
       { resources, result, locate: (...place) => this.#standalone.source.locate(...place) },
       { trustForwarded: [], hasDefaultCertificate: true },
     )
-    return renderExplanation(await ask({ url }), 'live').split('\n')
+    return renderExplanation(await ask({ url }), 'live', SCREEN_WIDTH).split('\n')
   }
 
   stop(): Promise<void> {

@@ -6,9 +6,9 @@ import { startDataplane } from '../dataplane/main.ts'
 import { startReceiver } from '../dataplane/receive/receiver.ts'
 import { everyAddress } from './addresses.ts'
 import { atriumVersion } from './commands/version.ts'
+import { readCertificate } from './default-certificate.ts'
 import { EXIT_CODES } from './exit.ts'
 import { firstSignal } from './signals.ts'
-import { readCertificate } from './standalone.ts'
 import type { Terminal } from './terminal.ts'
 
 /** The flags, read and checked. Times in milliseconds. */

@@ -1,10 +1,13 @@
 // What `atrium standalone` does once its flags are read: starts the gateway, says where it is, and stops it in order when
 // a signal comes. bin/commands/standalone.ts calls it.
 import { availableParallelism } from 'node:os'
+import { readCertificate } from './default-certificate.ts'
 import type { PortOrOff } from './options.ts'
+import { bodyLines } from './output/issues.ts'
 import { plural } from './output/units.ts'
 import { firstSignal } from './signals.ts'
-import { readCertificate, type Standalone, startStandalone } from './standalone.ts'
+import { checkAccessLog, checkStateFolder } from './start-checks.ts'
+import { type Standalone, startStandalone } from './standalone.ts'
 import type { Terminal } from './terminal.ts'
 import { atriumVersion } from './commands/version.ts'
 
@@ -24,10 +27,17 @@ export interface ServeFlags {
   readonly drain: number
 }
 
+/** Milliseconds before the same warning is told again. */
+const REPEAT_AFTER = 60_000
+const MOST_REMEMBERED = 100
+
 /** Serves until a signal comes; the exit code. */
 export async function serve(flags: ServeFlags, terminal: Terminal): Promise<number> {
   // First of all: a signal that comes while it starts ends it in order too.
   const signal = firstSignal()
+  checkAccessLog(flags.accessLog)
+  if (flags.state !== undefined) checkStateFolder(flags.state)
+  const warn = createWarner(flags, terminal)
   const standalone = await startStandalone(
     {
       folders: flags.config,
@@ -43,11 +53,12 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<numb
       accessLog: flags.accessLog,
     },
     {
-      report: { write: terminal.complain, format: flags.logFormat },
-      warn: (message, error) => {
-        terminal.complain(flags.logFormat === 'json' ? warningLine(message) : `atrium: ${message}`)
-        if (error instanceof Error) terminal.detail(error.stack ?? error.message)
+      report: {
+        write: terminal.complain,
+        format: flags.logFormat,
+        layout: (texts, page) => bodyLines(texts, page, terminal.columns),
       },
+      warn,
     },
   )
   process.on('SIGHUP', () => standalone.dataplane.reopenLog())
@@ -69,11 +80,32 @@ function startLines({ controller, dataplane }: Standalone, flags: ServeFlags): r
     ...(admin === null ? [] : [`admin http://127.0.0.1:${admin}`]),
   ]
   const seconds = (performance.now() / 1000).toFixed(1)
+  // Nobody answered: what was in the way has been told, and the loop tries again.
+  const ready = state?.acknowledgements.length === 0 ? 'not serving yet' : `ready in ${seconds} s`
+  const tenants = number('Tenant')
   return [
-    `Atrium ${atriumVersion()}  ready in ${seconds} s   ${plural(number('Tenant'), 'tenant')}, ` +
+    `Atrium ${atriumVersion()}  ${ready}   ${plural(tenants, 'tenant')}, ` +
       `${plural(number('Route'), 'route')} from ${flags.config.join(', ')} (edits are live)`,
     addresses.join('   '),
+    ...(tenants === 0 ? ['No Tenant is there yet, so every request is 404 NoHost.'] : []),
   ]
+}
+
+/** Tells what goes wrong inside, with its cause; the same again only after a while, since the loop tries every second. */
+function createWarner(
+  { logFormat }: Pick<ServeFlags, 'logFormat'>,
+  terminal: Terminal,
+): (message: string, error?: unknown) => void {
+  const told = new Map<string, number>()
+  return (message, error) => {
+    const text = error instanceof Error ? `${message.replace(/\.$/, '')}: ${error.message}` : message
+    const now = performance.now()
+    if (now - (told.get(text) ?? Number.NEGATIVE_INFINITY) < REPEAT_AFTER) return
+    if (told.size >= MOST_REMEMBERED) told.clear()
+    told.set(text, now)
+    terminal.complain(logFormat === 'json' ? warningLine(text) : `atrium: ${text}`)
+    if (error instanceof Error) terminal.detail(error.stack ?? error.message)
+  }
 }
 
 function warningLine(message: string): string {

@@ -1,20 +1,14 @@
 // The composition root of standalone: a folder as the source, the controller, and the dataplane in the same process.
 // `atrium standalone` and the demo start one; everything they hand in is decided by their flags.
-import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
-import type { LoopState } from '../controller/loop.ts'
-import { type Controller, startController } from '../controller/main.ts'
-import { createInProcessPublisher } from '../controller/publish/in-process.ts'
-import { createFileSource } from '../controller/sources/file/file-source.ts'
-import { inspectSecret } from '../controller/sources/inspect-material.ts'
+import type { Controller } from '../controller/main.ts'
 import type { Source } from '../controller/sources/source.ts'
 import { type Dataplane, startDataplane } from '../dataplane/main.ts'
 import { PortTaken } from '../dataplane/ports.ts'
 import type { CertificateMaterial } from '../dataplane/tls/host-identity.ts'
-import { POLICIES } from '../policies/index.ts'
 import { everyAddress } from './addresses.ts'
 import { usageFailure } from './exit.ts'
-import { sha256 } from './load.ts'
+import type { StandaloneListeners } from './folder-controller.ts'
 import type { PortOrOff } from './options.ts'
 
 /** What to serve, and how. */
@@ -34,15 +28,6 @@ export interface StandaloneSettings {
   readonly accessLog: string
 }
 
-/** Whom to tell. */
-export interface StandaloneListeners {
-  /** What became of objects: `format` decides how it reads. Without: nobody. */
-  readonly report?: { readonly write: (line: string) => void; readonly format: 'text' | 'json' }
-  readonly onCycle?: (state: LoopState) => void
-  /** What an operator should know, one sentence, with its cause for those who want to know more. */
-  readonly warn: (message: string, error?: unknown) => void
-}
-
 /** A running gateway. */
 export interface Standalone {
   readonly dataplane: Dataplane
@@ -57,7 +42,6 @@ export async function startStandalone(
   settings: StandaloneSettings,
   listeners: StandaloneListeners,
 ): Promise<Standalone> {
-  const source = createFileSource({ folders: settings.folders })
   const dataplane = await startDataplane({
     workers: settings.workers,
     host: everyAddress(),
@@ -67,6 +51,7 @@ export async function startStandalone(
     accessLog: settings.accessLog,
     trustForwarded: settings.trustForwarded,
     ...(settings.defaultCertificate === undefined ? {} : { defaultCertificate: settings.defaultCertificate }),
+    meanwhile: () => void import('./folder-controller.ts'),
     notice: ({ text }) => listeners.warn(text),
   }).catch((error: unknown) => {
     if (error instanceof PortTaken)
@@ -75,23 +60,17 @@ export async function startStandalone(
   })
   try {
     await settings.written
-    const controller = await startController({
-      source,
-      publisher: createInProcessPublisher(
-        (snapshot, sequence) => dataplane.activate(snapshot, sequence),
-        (error) => listeners.warn('A change could not be made active.', error),
-      ),
-      settings: {
-        digest: sha256,
-        policies: POLICIES,
+    const { startFolderController } = await import('./folder-controller.ts')
+    const { controller, source } = await startFolderController(
+      {
+        folders: settings.folders,
         allowEndpoints: settings.allowEndpoints,
         ownAddresses: ownAddresses(settings),
+        stateFolder: settings.stateFolder,
+        dataplane,
       },
-      ...(settings.stateFolder === undefined ? {} : { stateFolder: settings.stateFolder }),
-      ...(listeners.report === undefined ? {} : { console: listeners.report }),
-      ...(listeners.onCycle === undefined ? {} : { onCycle: listeners.onCycle }),
-      warn: listeners.warn,
-    })
+      listeners,
+    )
     return {
       dataplane,
       controller,
@@ -105,29 +84,6 @@ export async function startStandalone(
   } catch (error) {
     await dataplane.stop()
     throw error
-  }
-}
-
-/** Chain and key out of PEM files, whichever holds which. Fails where they do not belong together. */
-export function readCertificate(files: readonly string[]): CertificateMaterial {
-  const text = files.map(readText).join('\n')
-  const blocks = text.match(/-----BEGIN ([A-Z ]+)-----[\s\S]+?-----END \1-----/g) ?? []
-  const keys = blocks.filter((block) => block.includes('PRIVATE KEY-----'))
-  const chain = blocks.filter((block) => block.startsWith('-----BEGIN CERTIFICATE-----'))
-  const encode = (pem: readonly string[]) => new TextEncoder().encode(`${pem.join('\n')}\n`)
-  const { certificate } = inspectSecret({ 'tls.crt': encode(chain), 'tls.key': encode(keys.slice(0, 1)) })
-  const problem = certificate === undefined ? 'there is no certificate in it' : certificate.problem
-  if (certificate === undefined || problem !== undefined) {
-    throw usageFailure(`--default-certificate ${files.join(', ')}: ${problem}.`)
-  }
-  return { chainPem: certificate.chainPem, keyPem: certificate.keyPem }
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    throw usageFailure(`--default-certificate: ${file} cannot be read.`)
   }
 }
 

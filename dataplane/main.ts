@@ -6,12 +6,10 @@ import { totalmem } from 'node:os'
 import { AddressRanges, parseCidr } from '../model/address.ts'
 import { type Pool, SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../model/snapshot.ts'
 import { FILTERS } from '../policies/filters.ts'
-import { POLICIES } from '../policies/index.ts'
 import { Activation } from './activation.ts'
-import { type AdminListener, type AdminSources, openAdmin } from './admin.ts'
-import { explain } from './explain.ts'
+import type { AdminListener, AdminSources } from './admin.ts'
 import type { ExplainQuery, Explanation } from './explain-types.ts'
-import { ExplainWorld } from './explain-world.ts'
+import type { ExplainWorld } from './explain-world.ts'
 import { canSharePorts, claimPort } from './ports.ts'
 import { type Acknowledgement, type Change, deliverFrom, manifestOf, receive } from './receive.ts'
 import { type AccessLogSink, createAccessLogSink } from './runtime/access-log-sink.ts'
@@ -57,6 +55,8 @@ export interface DataplaneOptions {
   readonly seriesBudget?: number
   /** Buckets that one limit keeps. Default 65,536. */
   readonly maxKeys?: number
+  /** Called once the threads are on their way: what this thread can read while they read their half of the program. */
+  readonly meanwhile?: () => void
   /** Told what an operator should know. */
   readonly notice?: (notice: DataplaneNotice) => void
 }
@@ -169,7 +169,7 @@ class RunningDataplane implements Dataplane {
     const [a = 0, b = 0, c = 0, d = 0] = randomFillSync(new Int32Array(4))
     this.#state = new StateAllocator({
       workers,
-      policies: POLICIES.map(({ name }) => name),
+      policies: Object.keys(FILTERS),
       seed: { words: [a, b, c, d] },
       epoch,
       now: this.#now,
@@ -207,14 +207,21 @@ class RunningDataplane implements Dataplane {
   }
 
   async start(): Promise<void> {
-    const { adminPort, adminHost = '127.0.0.1', adminNames = [] } = this.#options
-    if (adminPort !== null) {
-      await claimPort(adminHost, adminPort)
-      this.#admin = await openAdmin({ host: adminHost, port: adminPort, allowedHosts: adminNames }, this.sources)
-    }
-    await this.#pool.start()
+    const { adminPort, adminHost = '127.0.0.1' } = this.#options
+    if (adminPort !== null) await claimPort(adminHost, adminPort)
+    const pool = this.#pool.start()
+    this.#options.meanwhile?.()
+    const outcomes = await Promise.allSettled([pool, this.#openAdmin()])
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_EVERY)
     this.#sweeper.unref()
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { adminPort, adminHost = '127.0.0.1', adminNames = [] } = this.#options
+    if (adminPort === null) return
+    const { openAdmin } = await import('./admin.ts')
+    this.#admin = await openAdmin({ host: adminHost, port: adminPort, allowedHosts: adminNames }, this.sources)
   }
 
   async activate(snapshot: Snapshot, sequence: number): Promise<PodAnswer> {
@@ -268,6 +275,12 @@ class RunningDataplane implements Dataplane {
   }
 
   async explain(query: ExplainQuery): Promise<Explanation> {
+    // Read when somebody asks for the first time: what judges a mistake in a policy needs its schema and all that reads it.
+    const [{ explain }, { ExplainWorld }, { POLICIES }] = await Promise.all([
+      import('./explain.ts'),
+      import('./explain-world.ts'),
+      import('../policies/index.ts'),
+    ])
     this.#world ??= new ExplainWorld({
       version: this.#activation.version,
       shards: this.#activation.shards(),

@@ -35,7 +35,9 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
   const world = await DemoWorld.create()
   let gateway: DemoGateway | undefined
   try {
-    const written = Promise.all(BACKENDS.map((plan) => backends.start(plan))).then((all) => world.writeEndpoints(all))
+    const written = Promise.all(BACKENDS.map((plans) => backends.start(plans))).then((all) =>
+      world.writeEndpoints(all.flat()),
+    )
     gateway = await options.startGateway([FOLDER, world.folder], written)
     const folder = shortest(FOLDER)
     const run: DemoRun = {

@@ -1,6 +1,6 @@
 // What the demo starts: which backends, and who asks them how often. Data only; examples/demo has the routes to it.
 
-/** A process that answers for one endpoint of one Service. */
+/** What answers for one endpoint of one Service. */
 export interface BackendPlan {
   readonly namespace: string
   readonly service: string
@@ -20,13 +20,19 @@ export interface TrafficPlan {
   readonly rate: number
 }
 
-export const BACKENDS: readonly BackendPlan[] = [
-  { namespace: 'acme-prod', service: 'api', name: 'api-1', streams: 0 },
-  { namespace: 'acme-prod', service: 'api', name: 'api-2', streams: 0 },
-  { namespace: 'acme-prod', service: 'web', name: 'web-1', streams: 0 },
-  { namespace: 'globex', service: 'ledger', name: 'ledger-1', streams: 0 },
-  { namespace: 'hooli-ai', service: 'model', name: 'model-1', streams: 300 },
-  { namespace: 'initech', service: 'reports', name: 'reports-1', streams: 0 },
+/**
+ * One list is one process: starting one takes as long as reading half the gateway. The one that can be killed is alone,
+ * and so is the noisy tenant's, because whoever shares a backend shares its troubles too.
+ */
+export const BACKENDS: readonly (readonly BackendPlan[])[] = [
+  [
+    { namespace: 'acme-prod', service: 'api', name: 'api-1', streams: 0 },
+    { namespace: 'acme-prod', service: 'web', name: 'web-1', streams: 0 },
+    { namespace: 'globex', service: 'ledger', name: 'ledger-1', streams: 0 },
+    { namespace: 'hooli-ai', service: 'model', name: 'model-1', streams: 300 },
+  ],
+  [{ namespace: 'acme-prod', service: 'api', name: 'api-2', streams: 0 }],
+  [{ namespace: 'initech', service: 'reports', name: 'reports-1', streams: 0 }],
 ]
 
 /** The backend that `b` kills: one of acme's two. */

@@ -134,11 +134,11 @@ export class DemoSession {
       )
       return
     }
-    const plan = BACKENDS.find(({ name }) => name === FRAGILE)
-    if (plan === undefined) return
+    const plans = BACKENDS.find((together) => together.some(({ name }) => name === FRAGILE))
+    if (plans === undefined) return
     this.#killed = undefined
     this.#spoilt = SPOILT_REPORTS
-    const { port } = await backends.start(plan)
+    const [{ port } = { port: 0 }] = await backends.start(plans)
     await world.writeEndpoints(backends.running())
     this.#tell('backend', `${FRAGILE} is back on port ${port}`)
   }

@@ -1,6 +1,7 @@
 // The demo's clients: a process of its own, so that measuring does not disturb what is measured. Sends each plan's
 // requests at its rate whether or not earlier ones were answered, and reports once a second over the channel.
 import { Agent, request } from 'node:http'
+import { flushCompileCache } from 'node:module'
 import { Histogram } from './histogram.ts'
 import type { TrafficPlan } from './plan.ts'
 import type { TrafficOrder, TrafficReport } from './traffic-messages.ts'
@@ -89,6 +90,8 @@ class Sender {
 }
 
 process.once('message', ({ plans, port }: TrafficOrder) => {
+  // It ends by a kill, which would leave nothing for the next start.
+  flushCompileCache()
   const senders = plans.map((plan) => new Sender(plan, port))
   let last = performance.now()
   setInterval(() => {

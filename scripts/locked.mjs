@@ -97,8 +97,16 @@ function allows(list, value) {
   return positive.length === 0 || positive.includes(value)
 }
 
+/** Asked once: the report costs milliseconds, and a dozen packages are made for one C library. */
+let knownLibc
+
 function libc() {
   if (process.platform !== 'linux') return undefined
+  knownLibc ??= readLibc()
+  return knownLibc
+}
+
+function readLibc() {
   // The report would otherwise look up names on the network, which takes seconds where there is none.
   process.report.excludeNetwork = true
   return process.report.getReport().header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
