@@ -14,7 +14,7 @@ export function commandLineReference(program: Command): string {
     '',
     '# Command line',
     '',
-    '`npx atrium <verb> [flags]` in a clone; `atrium help` and `atrium help <verb>` print the same.',
+    '`npx atrium <verb> [flags]` in a clone; `npm link` there puts `atrium` on the PATH, as completion wants it. `atrium help` and `atrium help <verb>` print the same.',
     '',
     '| verb | what it does |',
     '| --- | --- |',

@@ -37,6 +37,9 @@ export interface AdminListener {
 }
 
 const MAX_QUERY = 65_536
+const HEALTH_PATHS = ['/healthz', '/readyz']
+const METRICS_PATHS = ['/metrics']
+const ALL_PATHS = [...HEALTH_PATHS, ...METRICS_PATHS, '/status', '/snapshot', '/explain?url=URL']
 
 /** Opens the port. Rejects where it cannot be bound. */
 export async function openAdmin(options: AdminOptions, sources: AdminSources): Promise<AdminListener> {
@@ -58,6 +61,10 @@ export async function openAdmin(options: AdminOptions, sources: AdminSources): P
   if (shows !== 'metrics') addHealth(app, sources)
   if (shows !== 'health') addMetrics(app, sources)
   if (shows === 'all') addQuestions(app, sources)
+  const paths = { all: ALL_PATHS, health: HEALTH_PATHS, metrics: METRICS_PATHS }[shows]
+  app.setNotFoundHandler(async (request, reply) => {
+    return await reply.code(404).send({ error: `nothing answers ${request.method} here`, paths })
+  })
   await app.listen({ host: options.host, port: options.port })
   const address = app.server.address()
   return {
