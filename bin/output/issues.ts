@@ -44,6 +44,15 @@ export function findingLines(
   return [head.filter(Boolean).join('  '), ...body.map((line) => `${' '.repeat(INDENT)}${line}`)]
 }
 
+/** Texts of an issue and the name of its page as lines of at most `width` columns, as findingLines has them. */
+export function bodyLines(texts: readonly string[], page: string, width: number): string[] {
+  return appendPage(
+    texts.flatMap((text) => wrap(sentence(text), width - INDENT)),
+    page,
+    width - INDENT,
+  )
+}
+
 /** `1 rejected, 1 degraded, 2 warnings`, or `nothing to complain about`. */
 export function findingSummary(findings: readonly Finding[]): string {
   const parts = (['rejects', 'degrades', 'warns'] as const).flatMap((severity) => {
