@@ -97,6 +97,7 @@ export interface Tunnel {
   write(chunk: Uint8Array): boolean
   /** Half close. */
   end(): void
+  /** Cuts it. Whether onClose follows is not said: whoever cuts knows that it is gone. */
   destroy(): void
   pause(): void
   resume(): void

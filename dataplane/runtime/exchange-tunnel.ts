@@ -15,17 +15,21 @@ export interface TunnelOwner {
 /** A close frame is on its way: this long the client has to answer it. */
 const GOODBYE_TIME = 1_000
 
+/** One side has ended: this long without a byte the other may take to end too. A client that left says no more. */
+const HALF_CLOSED_TIME = 10_000
+
 /** See the head of this file. */
 export class TunnelPair {
   readonly #owner: TunnelOwner
   readonly #client: Tunnel
   readonly #backend: Tunnel
   readonly #frames = new FrameBoundary()
-  readonly #idleAfter: number
+  #idleAfter: number
   #lastByteAt: number
   readonly #now: () => number
   #timer: NodeJS.Timeout
-  #open = 2
+  /** Sides that are neither gone nor cut by us. A side that was cut need not tell that it is gone. */
+  readonly #open: Set<Tunnel>
   #leaving = false
   #closed = false
 
@@ -34,6 +38,7 @@ export class TunnelPair {
     this.#owner = owner
     this.#client = client
     this.#backend = backend
+    this.#open = new Set([client, backend])
     this.#idleAfter = idleAfter
     this.#now = now
     this.#lastByteAt = now()
@@ -46,21 +51,20 @@ export class TunnelPair {
   goAway(): void {
     if (this.#leaving || this.#closed) return
     this.#leaving = true
-    this.#backend.destroy()
+    this.#cut(this.#backend)
     if (!this.#frames.between) {
-      this.#client.destroy()
+      this.#cut(this.#client)
       return
     }
     this.#client.write(GOING_AWAY)
     this.#client.end()
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#client.destroy(), GOODBYE_TIME)
+    this.#cutLater(this.#client)
   }
 
   /** Cuts both sides. */
   destroy(): void {
-    this.#client.destroy()
-    this.#backend.destroy()
+    this.#cut(this.#client)
+    this.#cut(this.#backend)
   }
 
   #from(source: Tunnel, target: Tunnel, count: (chunk: Uint8Array) => void): Parameters<Tunnel['listen']>[0] {
@@ -75,7 +79,12 @@ export class TunnelPair {
         }
       },
       onEnd: () => {
-        if (!this.#leaving) target.end()
+        if (this.#leaving) return
+        target.end()
+        if (this.#idleAfter <= HALF_CLOSED_TIME) return
+        this.#idleAfter = HALF_CLOSED_TIME
+        clearTimeout(this.#timer)
+        this.#checkIdle()
       },
       // Room at this side lets the other one go on.
       onDrain: () => {
@@ -84,7 +93,9 @@ export class TunnelPair {
       onClose: () => {
         // A side that is gone takes the other with it; what was written before the close has been handed over.
         if (!this.#leaving) target.end()
-        this.#sideClosed(target)
+        this.#gone(source)
+        // The rest of what the closed side sent gets a moment to flow out, then nothing holds the other side open.
+        if (this.#open.has(target) && !this.#leaving) this.#cutLater(target)
       },
     }
   }
@@ -100,16 +111,20 @@ export class TunnelPair {
     this.#owner.onTunnelBytes(0, chunk.length)
   }
 
-  #sideClosed(other: Tunnel): void {
-    this.#open -= 1
-    if (this.#open > 0) {
-      if (this.#leaving) return
-      // The rest of what the closed side sent gets a moment to flow out, then nothing holds the other side open.
-      clearTimeout(this.#timer)
-      this.#timer = setTimeout(() => other.destroy(), GOODBYE_TIME)
-      return
-    }
-    if (this.#closed) return
+  #cut(side: Tunnel): void {
+    side.destroy()
+    this.#gone(side)
+  }
+
+  #cutLater(side: Tunnel): void {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#cut(side), GOODBYE_TIME)
+  }
+
+  /** Called for each side at least once. */
+  #gone(side: Tunnel): void {
+    this.#open.delete(side)
+    if (this.#open.size > 0 || this.#closed) return
     this.#closed = true
     clearTimeout(this.#timer)
     this.#owner.onTunnelClosed()
