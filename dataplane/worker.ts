@@ -1,6 +1,7 @@
 // The composition root of one worker thread: tables, client side, data listeners, access log, and the orders of the
 // main thread that change them. Started by worker-pool.ts; the same file runs in every worker of the pod.
 import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { getHeapStatistics } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
 import { AddressRanges, type Cidr, parseCidr } from '../model/address.ts'
 import { Hidden } from '../model/hidden.ts'
@@ -123,6 +124,7 @@ class ServingWorker {
       refuse: createRefuse(this.#context),
       trustForwarded: this.#trusted,
       leases: this.#leases,
+      fault: (error: unknown) => this.#context.fault(error, { requestId: '', tenant: '', route: null }),
     }
     const plain = await listen({ ...shared, port: order.port })
     this.#listeners.push(plain)
@@ -169,7 +171,8 @@ class ServingWorker {
   #look(): void {
     // The histogram measures from tick to tick of its own timer.
     const lag = Math.max(0, this.#delay.max / 1e9 - RESOLUTION / 1_000)
-    this.#state.pod.loop(lag, process.memoryUsage().heapUsed)
+    // process.memoryUsage reads a file, and throws where no descriptor is left (EMFILE).
+    this.#state.pod.loop(lag, getHeapStatistics().used_heap_size)
     this.#delay.reset()
     for (const [index, listener] of this.#listeners.entries()) {
       const { open, active } = listener.connections()

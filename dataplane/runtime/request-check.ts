@@ -36,7 +36,7 @@ export interface CheckedHead {
   readonly connection: readonly string[]
   /** Lower-case names, one for each field. */
   readonly lower: string[]
-  /** HTTP/1.0, or `Connection: close`: the connection ends with this answer. */
+  /** HTTP/1.0, `Connection: close`, or an upgrade that is ignored: the connection ends with this answer. */
   readonly closes: boolean
 }
 
@@ -82,7 +82,8 @@ export function checkHead(raw: RawHead): CheckedHead | GatewayErrorCode {
   if (seen.expect !== undefined && seen.expect.toLowerCase() !== '100-continue') return 'ExpectationFailed'
 
   const options = seen.connection.join(',').toLowerCase()
-  const upgrades = seen.upgrade?.toLowerCase() === 'websocket' && hasOption(options, 'upgrade')
+  const asksToUpgrade = seen.upgrade !== undefined && hasOption(options, 'upgrade')
+  const upgrades = asksToUpgrade && seen.upgrade?.toLowerCase() === 'websocket'
   // An invalid WebSocket handshake is neither tunnelled nor passed on as something else. Other upgrades (h2c) are
   // ignored, as RFC 9110 section 7.8 allows.
   if (upgrades && !validHandshake(raw, seen, bodyLength)) return 'BadRequest'
@@ -97,7 +98,9 @@ export function checkHead(raw: RawHead): CheckedHead | GatewayErrorCode {
     websocket: upgrades,
     connection: seen.connection,
     lower: seen.lower,
-    closes: raw.version === '1.0' || hasOption(options, 'close'),
+    // Behind an upgrade that is ignored a parser may have stopped: what followed in the same packet is lost, and a later
+    // answer would be taken for that of the lost request. llhttp does so.
+    closes: raw.version === '1.0' || hasOption(options, 'close') || (asksToUpgrade && !upgrades),
   }
 }
 

@@ -12,8 +12,17 @@ import { closeInStages } from './staged-close.ts'
 import { UpgradeStream } from './upgrade-stream.ts'
 import { problemText } from './wire.ts'
 
-/** Requests that may wait for their turn; the connection closes after those. */
-const MOST_PIPELINED = 64
+/** Requests that may wait for their turn; with so many, nothing more is read until half of them are answered. */
+const MOST_WAITING = 64
+
+/**
+ * Requests that one read may bring beyond what can be answered. node:http keeps 1.5 KB for each, sixty times what the
+ * shortest costs whoever sends it, and gives it back only when the connection is gone.
+ */
+const MOST_AT_ONCE = 256
+
+/** Milliseconds without a byte taken by the client. */
+const MOST_STALL = 30_000
 
 /** What a connection works with. */
 export interface ConnectionParts {
@@ -30,31 +39,45 @@ export class HttpConnection implements StreamOwner {
   readonly clientConnection: Connection
   readonly #socket: Socket
   readonly #parts: ConnectionParts
+  readonly #transport: Socket
   readonly #waiting: { readonly req: IncomingMessage; readonly res: ServerResponse }[] = []
   #current: HttpStream | undefined
   #last: HttpStream | undefined
   #lastRequest: IncomingMessage | undefined
-  #full = false
+  #dropped = 0
+  #held = false
+  #discarding = false
   #ending = false
   #staged = false
   #upgraded = false
   #refusal: GatewayErrorCode | undefined
   #idleSince = performance.now()
+  #takenBytes = -1
+  #stalledSince = 0
 
-  constructor(socket: Socket, clientConnection: Connection, parts: ConnectionParts) {
+  /** @param transport the TCP socket under `socket`, or `socket` itself where it is plain. */
+  constructor(socket: Socket, transport: Socket, clientConnection: Connection, parts: ConnectionParts) {
     this.#socket = socket
+    this.#transport = transport
     this.clientConnection = clientConnection
     this.#parts = parts
     // From birth: an error without a listener would end the worker.
     socket.on('error', () => {})
     socket.on('end', () => this.#clientEnded())
     socket.on('close', () => this.#closed())
+    // Of the socket and not of a response: node:http stops telling responses once it lets go of the socket (CONNECT).
+    socket.on('drain', () => this.#current?.drained())
     // node:http calls this after the last answer; closing at once could lose it (RFC 9112 section 9.6).
     socket.destroySoon = () => this.#end()
   }
 
   get closing(): boolean {
-    return this.#waiting.length === 0 && (this.#full || this.#parts.draining())
+    return this.#waiting.length === 0 && this.#parts.draining()
+  }
+
+  /** Nothing that still comes is looked at: what the parser thinks of it is nobody's business. */
+  get ending(): boolean {
+    return this.#ending
   }
 
   /** Whether a request is being served. */
@@ -69,15 +92,22 @@ export class HttpConnection implements StreamOwner {
 
   /** A request whose head is complete. */
   take(req: IncomingMessage, res: ServerResponse): void {
-    this.#lastRequest = req
-    if (this.#ending || this.#full || this.#refusal !== undefined) {
+    if (this.#ending || this.#refusal !== undefined) {
+      // Of the read in which the last answer was decided. Whoever sends it is told by Connection: close.
       req.resume()
+      this.#dropped += 1
+      if (this.#dropped > MOST_AT_ONCE) this.destroy()
       return
     }
-    if (this.#current !== undefined) {
-      this.#waiting.push({ req, res })
-      this.#full = this.#waiting.length >= MOST_PIPELINED
-    } else this.#serve(req, res)
+    this.#lastRequest = req
+    if (this.#current === undefined) {
+      this.#serve(req, res)
+      return
+    }
+    this.#waiting.push({ req, res })
+    if (this.#waiting.length > MOST_AT_ONCE) this.destroy()
+    // After this read: node:http reads on at the end of every message.
+    else if (this.#waiting.length === MOST_WAITING) setImmediate(() => this.#hold())
   }
 
   /** Whether a request with an Upgrade field becomes a tunnel: a valid WebSocket handshake that nobody waits before. */
@@ -107,19 +137,24 @@ export class HttpConnection implements StreamOwner {
       return
     }
     this.#refusal = code
-    // Broken inside the body of the request that is being served: it can never be complete.
-    if (this.#waiting.length === 0 && this.#lastRequest?.complete === false) {
+    const broken = this.#lastRequest?.complete === false
+    if (broken && this.#waiting.length === 0) {
+      // Inside the body of the request that is being served: it can never be complete.
       const answered = stream.answered
       stream.clientGone()
       this.#current = undefined
       if (answered) this.#socket.destroy()
       else this.#refuse(code)
+      return
     }
+    if (broken) this.#waiting.pop()
+    this.#discardInput()
   }
 
-  /** Called every second. */
+  /** Called every second. Ends what makes no progress. */
   watch(now: number): void {
     ;(this.#current ?? this.#last)?.watch(now)
+    this.#watchWriting(now)
   }
 
   /** Half closes when nothing is served, otherwise after the present answer (`closing`). */
@@ -137,13 +172,18 @@ export class HttpConnection implements StreamOwner {
     this.#current = undefined
     this.#idleSince = performance.now()
     const next = this.#waiting.shift()
+    if (this.#held && this.#waiting.length <= MOST_WAITING / 2) {
+      this.#held = false
+      this.#socket.resume()
+    }
     if (next !== undefined && !this.#ending) this.#serve(next.req, next.res)
     else if (this.#refusal !== undefined && !this.#ending) this.#refuse(this.#refusal)
   }
 
   streamCut(reset: boolean): void {
-    if (reset) this.#socket.resetAndDestroy()
-    else this.#socket.destroy()
+    // Only TCP has a reset: a TLS socket throws where it is asked for one.
+    if (reset) this.#transport.resetAndDestroy()
+    this.#socket.destroy()
   }
 
   #serve(req: IncomingMessage, res: ServerResponse): void {
@@ -173,7 +213,7 @@ export class HttpConnection implements StreamOwner {
       'close',
     ])
     res.end(req.method === 'HEAD' ? undefined : problem.body)
-    req.resume()
+    this.#discardInput()
   }
 
   /** Answers bytes that never became a request, and closes. */
@@ -188,7 +228,46 @@ export class HttpConnection implements StreamOwner {
     this.#ending = true
     if (this.#staged) return
     this.#staged = true
+    if (!this.#upgraded) this.#discardInput()
     closeInStages(this.#socket)
+  }
+
+  #hold(): void {
+    if (this.#waiting.length < MOST_WAITING || this.#ending) return
+    this.#held = true
+    this.#socket.pause()
+  }
+
+  /**
+   * Takes the parser off the socket. What comes goes nowhere: a client that goes on sending requests behind its last
+   * answer would otherwise have node:http keep each of them until the connection is gone.
+   */
+  #discardInput(): void {
+    if (this.#discarding) return
+    this.#discarding = true
+    const socket = this.#socket
+    const parsers = socket.listeners('data') as ((chunk: Buffer) => void)[]
+    // node:http gives the handle back to the socket where somebody else listens.
+    socket.on('data', () => {})
+    for (const parser of parsers) socket.off('data', parser)
+    socket.resume()
+  }
+
+  /** Whatever is written here, by whomever: an answer, a refusal, a tunnel. */
+  #watchWriting(now: number): void {
+    const socket = this.#socket
+    if (socket.writableLength === 0) {
+      this.#takenBytes = -1
+      return
+    }
+    const taken = socket.bytesWritten - socket.writableLength
+    if (taken !== this.#takenBytes) {
+      this.#takenBytes = taken
+      this.#stalledSince = now
+    } else if (now - this.#stalledSince > MOST_STALL) {
+      this.#current?.clientGone()
+      this.streamCut(true)
+    }
   }
 
   /** Our client has nothing more to say: like every proxy that people know, we take that for gone. */

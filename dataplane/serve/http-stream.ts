@@ -26,8 +26,9 @@ const MOST_DRAINED = 65_536
 const LEAST_BYTES_PER_SECOND = 240
 const BODY_GRACE = 10_000
 
-/** Milliseconds without a byte taken by the client. */
-const MOST_STALL = 30_000
+/** Chunks below this are gathered for as long as one read is parsed: each would cost the backend's side a write. */
+const SMALL_CHUNK = 4_096
+const MOST_GATHERED = 65_536
 
 /** See the head of this file. */
 export class HttpStream implements ClientStream {
@@ -52,8 +53,9 @@ export class HttpStream implements ClientStream {
   #reading = false
   #readTime = 0
   #readSince = 0
-  #stalledSince = 0
-  #takenAt = -1
+  #reader: BodyReader | undefined
+  #gathered: Buffer[] = []
+  #gatheredBytes = 0
 
   constructor(owner: StreamOwner, received: Received, req: IncomingMessage, res: ServerResponse) {
     this.#owner = owner
@@ -66,9 +68,6 @@ export class HttpStream implements ClientStream {
     this.#closes = received.closes
     this.#bodyComplete = received.bodyLength === 0
     this.#oldVersion = req.httpVersionMinor === 0
-    res.on('drain', () => {
-      if (this.#state === 'answering') this.#events?.onDrain()
-    })
     res.on('error', () => {})
     req.on('error', () => {})
     res.on('finish', () => this.#finished())
@@ -86,14 +85,13 @@ export class HttpStream implements ClientStream {
     const req = this.#req
     if (this.#state === 'over') return
     this.#startReading()
+    this.#reader = reader
     req.on('data', (chunk: Buffer) => {
       this.#bodyBytes += chunk.length
-      if (!reader.onChunk(chunk)) {
-        this.#stopReading()
-        req.pause()
-      }
+      this.#gather(chunk)
     })
     req.on('end', () => {
+      this.#deliver()
       this.#bodyComplete = true
       this.#stopReading()
       reader.onEnd(validTrailers(req.rawTrailers))
@@ -166,9 +164,15 @@ export class HttpStream implements ClientStream {
     throw new Error('only a WebSocket handshake becomes a tunnel')
   }
 
+  /** The socket has room again. */
+  drained(): void {
+    if (this.#state === 'answering') this.#events?.onDrain()
+  }
+
   /** The socket is gone, or its bytes are no request any more. */
   clientGone(): void {
     this.#stopReading()
+    this.#forgetBody()
     if (this.#state === 'over') return
     this.#state = 'over'
     this.#events?.onAbort()
@@ -179,33 +183,49 @@ export class HttpStream implements ClientStream {
     return this.#state !== 'open'
   }
 
-  /** Called every second. Ends what makes no progress. */
+  /** Called every second. Ends a body that makes no progress. */
   watch(now: number): void {
-    if (this.#reading) {
-      const time = this.#readTime + (now - this.#readSince)
-      if (time > BODY_GRACE && this.#bodyBytes * 1000 < LEAST_BYTES_PER_SECOND * time) {
-        // After the answer there is nobody left to tell.
-        if (this.#state === 'ended' || this.#state === 'over') this.#owner.streamCut(false)
-        else this.#events?.onBodyStalled()
-        return
-      }
-    }
-    if (this.#state !== 'over') this.#watchAnswer(now)
+    if (!this.#reading) return
+    const time = this.#readTime + (now - this.#readSince)
+    if (time <= BODY_GRACE || this.#bodyBytes * 1000 >= LEAST_BYTES_PER_SECOND * time) return
+    // After the answer there is nobody left to tell.
+    if (this.#state === 'ended' || this.#state === 'over') this.#owner.streamCut(false)
+    else this.#events?.onBodyStalled()
   }
 
-  #watchAnswer(now: number): void {
-    const socket = this.#res.socket
-    if (this.#state === 'open' || socket === null || socket.writableLength === 0) {
-      this.#takenAt = -1
-      return
+  #gather(chunk: Buffer): void {
+    if (this.#gatheredBytes === 0) {
+      if (chunk.length >= SMALL_CHUNK) {
+        this.#show(chunk)
+        return
+      }
+      // Not a tick: those run between two chunks of one read.
+      setImmediate(() => this.#deliver())
     }
-    if (socket.bytesWritten - socket.writableLength !== this.#takenAt) {
-      this.#takenAt = socket.bytesWritten - socket.writableLength
-      this.#stalledSince = now
-    } else if (now - this.#stalledSince > MOST_STALL) {
-      this.clientGone()
-      this.#owner.streamCut(true)
-    }
+    this.#gathered.push(chunk)
+    this.#gatheredBytes += chunk.length
+    if (this.#gatheredBytes >= MOST_GATHERED) this.#deliver()
+  }
+
+  #deliver(): void {
+    if (this.#gatheredBytes === 0) return
+    const [first] = this.#gathered
+    const whole = this.#gathered.length === 1 && first !== undefined ? first : Buffer.concat(this.#gathered)
+    this.#gathered = []
+    this.#gatheredBytes = 0
+    this.#show(whole)
+  }
+
+  #show(chunk: Buffer): void {
+    if (this.#reader?.onChunk(chunk) !== false) return
+    this.#stopReading()
+    this.#req.pause()
+  }
+
+  #forgetBody(): void {
+    this.#reader = undefined
+    this.#gathered = []
+    this.#gatheredBytes = 0
   }
 
   #startReading(): void {
@@ -230,6 +250,7 @@ export class HttpStream implements ClientStream {
   /** What the client still sends of this request goes nowhere, and must not be taken for the next one. */
   #dropBody(): void {
     const req = this.#req
+    this.#forgetBody()
     req.removeAllListeners('data')
     req.removeAllListeners('end')
     req.on('data', (chunk: Buffer) => {

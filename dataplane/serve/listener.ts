@@ -29,6 +29,8 @@ export interface ListenOptions {
   readonly trustForwarded: AddressRanges
   /** What is in flight, to be ended when a drain runs out of time. */
   readonly leases: LeaseRegistry
+  /** Told of every throw that was fenced here and of errors of the listening socket. Must not throw. */
+  readonly fault: (error: unknown) => void
 }
 
 /** What a drain came to. */
@@ -209,7 +211,12 @@ class FastifyListener implements DataListener {
     server.on('checkContinue', (req, res) => this.#of(req.socket)?.take(req, res))
     server.on('checkExpectation', (req, res) => this.#of(req.socket)?.take(req, res))
     server.on('upgrade', (req, socket, head) => this.#of(socket as Socket)?.upgrade(req, head))
-    server.on('connect', (req) => this.#of(req.socket)?.refuseBytes('MethodNotAllowed'))
+    server.on('connect', (req, stream) => {
+      stream.on('error', () => {})
+      this.#of(req.socket)?.refuseBytes('MethodNotAllowed')
+    })
+    // Nobody else listens once the port is open: a descriptor that is not to be had (EMFILE) would end the worker.
+    server.on('error', (error) => this.#options.fault(error))
     this.#takeConnections(server)
     return server
   }
@@ -218,7 +225,7 @@ class FastifyListener implements DataListener {
   #takeConnections(server: Server): void {
     const takers = server.listeners('connection')
     server.removeAllListeners('connection')
-    const open = (socket: Socket, tls: ConnectionTls | null, revoked?: () => boolean) => {
+    const open = (socket: Socket, transport: Socket, tls: ConnectionTls | null, revoked?: () => boolean) => {
       const clientConnection = new Connection({
         peerAddress: socket.remoteAddress ?? '',
         localPort: socket.localPort ?? 0,
@@ -226,20 +233,20 @@ class FastifyListener implements DataListener {
         trusted: this.#options.trustForwarded,
         ...(revoked === undefined ? {} : { revoked }),
       })
-      this.#connections.set(socket, new HttpConnection(socket, clientConnection, this.#parts))
+      this.#connections.set(socket, new HttpConnection(socket, transport, clientConnection, this.#parts))
       for (const taker of takers) Reflect.apply(taker, server, [socket])
     }
     const front = this.#options.tls
     server.on('connection', (socket: Socket) => {
-      if (front === undefined) open(socket, null)
-      else front.accept(socket, (secure) => open(secure, front.describe(secure), () => front.revoked(secure)))
+      if (front === undefined) open(socket, socket, null)
+      else front.accept(socket, (secure) => open(secure, socket, front.describe(secure), () => front.revoked(secure)))
     })
   }
 
   #clientError(error: ParseError, socket: Socket): void {
     const connection = this.#of(socket)
     // What follows `Connection: close` is not read; the answer before it is still on its way.
-    if (error.code === 'HPE_CLOSED_CONNECTION') return
+    if (error.code === 'HPE_CLOSED_CONNECTION' || connection?.ending === true) return
     const code = codeOf(error)
     // A connection that was opened and never used is no mistake: browsers open some ahead of need.
     if (code === 'RequestTimeout' && socket.bytesRead === 0) connection?.destroy()
@@ -253,7 +260,15 @@ class FastifyListener implements DataListener {
 
   #watchAll(): void {
     const now = performance.now()
-    for (const connection of this.#connections.values()) connection.watch(now)
+    for (const connection of this.#connections.values()) {
+      try {
+        connection.watch(now)
+      } catch (error) {
+        // Out of a timer nothing else would stop it: all connections of the worker would end, not one.
+        this.#options.fault(error)
+        connection.destroy()
+      }
+    }
   }
 }
 

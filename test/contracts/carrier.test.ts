@@ -26,6 +26,7 @@ carrierSuite('Fastify', async (context) => {
     refuse: createRefuse(context),
     trustForwarded: new AddressRanges([]),
     leases: context.leases,
+    fault: (error) => context.fault(error, { requestId: '', tenant: '', route: null }),
   })
   return { call: (options) => new SocketCall(listener.port, options), close: () => listener.close() }
 })

@@ -94,6 +94,7 @@ class OneThreadGateway implements TestGateway {
       refuse: createRefuse(this.context),
       trustForwarded: rangesOf(this.#options.trustForwarded ?? []),
       leases: this.context.leases,
+      fault: (error: unknown) => this.context.fault(error, { requestId: '', tenant: '', route: null }),
     }
     this.#listeners = [await listen(shared)]
     if (this.#options.tls !== undefined) this.#listeners.push(await listen({ ...shared, tls: this.tls }))
