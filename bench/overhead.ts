@@ -2,7 +2,7 @@
 // on (JSON log, request and connection limits, timeouts), in alternating rounds of one run. Quote ratios, never absolutes.
 // usage: node bench/overhead.ts [--rounds 9] [--seconds 3] [--connections 64]; needs nginx, wrk and taskset (Debian packages)
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -25,6 +25,8 @@ for (const tool of ['nginx', 'wrk', 'taskset']) {
 const rounds = Number(values.rounds)
 const seconds = Number(values.seconds)
 const folder = mkdtempSync(join(tmpdir(), 'atrium-overhead-'))
+// Started as root, nginx reads its files as somebody else.
+chmodSync(folder, 0o755)
 const [backendPort = 0, nginxPort = 0, httpPort = 0, tlsPort = 0, adminPort = 0] = await freePorts(5)
 
 writeFileSync(join(folder, 'body'), 'x'.repeat(1024))
@@ -41,7 +43,7 @@ http {
   server {
     listen 127.0.0.1:${nginxPort} backlog=4096; client_header_timeout 10s; client_body_timeout 30s; send_timeout 30s;
     location / {
-      limit_req zone=r burst=1000000 nodelay; limit_conn c 100000;
+      limit_req zone=r burst=1000000 nodelay; limit_conn c 60000;
       proxy_pass http://app; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
       proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; proxy_set_header X-Request-Id $request_id;
       proxy_connect_timeout 1s; proxy_read_timeout 30s;
