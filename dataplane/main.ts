@@ -369,8 +369,9 @@ class RunningDataplane implements Dataplane {
       this.#faultSecond = second
       // All are counted; a request that is sent again and again must not drown everything else that is printed.
       if (++this.#faultsTold > FAULTS_TOLD) return
-      const text = `worker ${column} failed at request ${report.requestId} of tenant ${report.tenant}: ${report.message}`
-      this.#notice({ type: 'Fault', text })
+      const request = report.requestId === '' ? '' : ` at request ${report.requestId}`
+      const tenant = report.tenant === '' ? '' : ` of tenant ${report.tenant}`
+      this.#notice({ type: 'Fault', text: `worker ${column} failed${request}${tenant}: ${report.message}` })
     }
   }
 
