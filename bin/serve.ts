@@ -1,10 +1,11 @@
 // What `atrium standalone` does once its flags are read: starts the gateway, says where it is, and stops it in order when
 // a signal comes. bin/commands/standalone.ts calls it.
 import { availableParallelism } from 'node:os'
+import type { LoopState } from '../controller/loop.ts'
 import { readCertificate } from './default-certificate.ts'
 import type { PortOrOff } from './options.ts'
 import { bodyLines } from './output/issues.ts'
-import { plural } from './output/units.ts'
+import { duration, plural } from './output/units.ts'
 import { firstSignal } from './signals.ts'
 import { checkAccessLog, checkStateFolder } from './start-checks.ts'
 import { type Standalone, startStandalone } from './standalone.ts'
@@ -59,6 +60,7 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<numb
         layout: (texts, page) => bodyLines(texts, page, terminal.columns),
       },
       warn,
+      onCycle: createChangeTeller(terminal),
     },
   )
   process.on('SIGHUP', () => standalone.dataplane.reopenLog())
@@ -89,6 +91,17 @@ function startLines({ controller, dataplane }: Standalone, flags: ServeFlags): r
     addresses.join('   '),
     ...(tenants === 0 ? ['No Tenant is there yet, so every request is 404 NoHost.'] : []),
   ]
+}
+
+/** With --verbose: each change that is active, so that whoever saved a file sees that it counts. */
+function createChangeTeller(terminal: Terminal): (state: LoopState) => void {
+  let told = 0
+  return ({ sequence, acknowledgements, result, activationMs }) => {
+    if (sequence === told || acknowledgements.length === 0) return
+    told = sequence
+    const took = activationMs === undefined ? '' : ` after ${duration(activationMs)}`
+    terminal.detail(`change ${sequence} is active${took}: snapshot ${result.snapshot.version.slice(0, 7)}`)
+  }
 }
 
 /** Tells what goes wrong inside, with its cause; the same again only after a while, since the loop tries every second. */
