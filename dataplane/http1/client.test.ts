@@ -40,6 +40,20 @@ describe('answers', () => {
     expect(server.accepted).toBe(1)
   })
 
+  it('tells of a kept connection that was lost, and trusts none of its neighbours', async () => {
+    let answering = true
+    const server = await backend((socket) =>
+      onRequests(socket, () => (answering ? setTimeout(() => socket.write(OK), 20) : socket.destroy())),
+    )
+    const client = server.client()
+    await Promise.all(Array.from({ length: 3 }, () => send(client).done))
+    expect(client.idle).toBe(3)
+    answering = false
+    expect((await send(client).done).failure).toMatchObject({ code: 'UpstreamReset', reused: true, answered: false })
+    expect(client.idle).toBe(0)
+    expect((await send(client).done).failure).toMatchObject({ code: 'UpstreamReset', reused: false, answered: false })
+  })
+
   it.each([
     ['HEAD with a length', 'HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', 0],
     ['204', 'GET', 'HTTP/1.1 204 None\r\n\r\n', 0],

@@ -85,6 +85,10 @@ class Http1EndpointClient implements EndpointClient, ConnectionOwner {
   /** A request after this still gets a connection: the exchange may have chosen this endpoint just before. */
   close(): void {
     this.#closed = true
+    this.lost()
+  }
+
+  lost(): void {
     for (const connection of [...this.#idle]) connection.destroy()
   }
 

@@ -34,6 +34,8 @@ export interface ConnectionOwner {
   now(): number
   /** A clean connection is free. False: the pool does not want it. */
   keep(connection: Connection): boolean
+  /** A connection that had been kept was lost before any answer. */
+  lost(): void
   /** The connection will never be free again. Once for each connection. */
   gone(connection: Connection): void
 }
@@ -48,6 +50,8 @@ export class Connection implements AttemptCarrier, SocketListener, ResponseSink 
   readonly #createdAt: number
   #connected = false
   #destroyed = false
+  /** Attempts that ended well on it. */
+  #served = 0
   #attempt: Attempt | undefined = undefined
   #tunnel: SocketTunnel | undefined = undefined
   #idleLimit: number
@@ -257,6 +261,7 @@ export class Connection implements AttemptCarrier, SocketListener, ResponseSink 
       this.#idleLimit = Math.min(this.#owner.idleTimeout, Math.max(seconds * 1000 - 1000, seconds * 500))
     }
     const now = this.#owner.now()
+    this.#served++
     this.idleSince = now
     this.#paused = false
     if (!this.usable(now) || !this.#owner.keep(this)) return false
@@ -298,19 +303,30 @@ export class Connection implements AttemptCarrier, SocketListener, ResponseSink 
   #fail(code: UpstreamErrorCode, cause: string): void {
     const attempt = this.#detach()
     const nothingSent = !this.#socket.sent
+    const reused = this.#served > 0
     this.destroy()
-    attempt?.events.onFailure({ code, cause, nothingSent, answered: attempt.answered })
+    if (attempt === undefined) return
+    // Whatever closed this one has closed its neighbours too: what is tried next gets a fresh one.
+    if (reused && code === 'UpstreamReset' && !attempt.answered) this.#owner.lost()
+    attempt.events.onFailure({ code, cause, nothingSent, reused, answered: attempt.answered })
   }
 
   /** The caller broke its own declared length. Told later, because nobody is called back from inside a call. */
   #failLater(): void {
     const attempt = this.#detach()
     const nothingSent = !this.#socket.sent
+    const reused = this.#served > 0
     this.destroy()
     if (attempt === undefined) return
     process.nextTick(() => {
       const cause = 'request body does not have its declared length'
-      attempt.events.onFailure({ code: 'UpstreamProtocolError', cause, nothingSent, answered: attempt.answered })
+      attempt.events.onFailure({
+        code: 'UpstreamProtocolError',
+        cause,
+        nothingSent,
+        reused,
+        answered: attempt.answered,
+      })
     })
   }
 

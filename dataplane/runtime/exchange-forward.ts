@@ -155,7 +155,10 @@ export class Forwarding implements UpstreamEvents {
       const { metrics, body, backend, now } = this.#parts
       const endpoint = this.endpoint
       metrics.upstreamError(failure.code)
-      if (endpoint !== undefined) backend.report(endpoint, true, now())
+      // The race of every kept connection: the backend closed it as idle while the request was on its way. Counted, it
+      // would put endpoints out that answer each request.
+      const isRace = failure.reused && failure.code === 'UpstreamReset' && !failure.answered
+      if (endpoint !== undefined && !isRace) backend.report(endpoint, true, now())
       this.#leave()
       body.detach()
       if (endpoint !== undefined && this.#mayRepeat(failure)) this.#repeat(failure, endpoint)
@@ -178,22 +181,20 @@ export class Forwarding implements UpstreamEvents {
     return true
   }
 
+  /** At once where another endpoint is there to try. A lost connection says little, so the same may be asked again. */
   #repeat(failure: UpstreamFailure, last: EndpointHandle): void {
-    const wait = this.#parts.route.plan.retry.backoff * 2 ** this.resends
+    const { backend, now, route } = this.#parts
+    const wait = failure.reused ? 0 : route.plan.retry.backoff * 2 ** this.resends
     this.resends += 1
     if (!this.#tried.includes(last)) this.#tried.push(last)
-    const again = () => {
-      const next = this.#parts.backend.pick(this.#tried, this.#parts.now())
-      // A lost connection says little about the endpoint (it may have closed an idle one), so it may be asked again.
-      this.#tryNext(next ?? (failure.code === 'UpstreamConnectFailed' ? undefined : last), failure.code)
-    }
-    if (wait === 0) {
-      again()
+    const other = backend.pick(this.#tried, now())
+    if (other !== undefined || failure.code === 'UpstreamConnectFailed' || wait === 0) {
+      this.#tryNext(other ?? (failure.code === 'UpstreamConnectFailed' ? undefined : last), failure.code)
       return
     }
     this.#timer = setTimeout(() => {
       try {
-        again()
+        this.#tryNext(backend.pick(this.#tried, now()) ?? last, failure.code)
       } catch (error) {
         this.#owner.fault(error)
       }

@@ -85,6 +85,46 @@ describe('retry', () => {
     }
   })
 
+  it('goes to another endpoint at once, and waits only before it asks the same one again', async () => {
+    const plan = { retry: { attempts: 2, onConnectFailure: true, backoff: 3_600_000 } }
+    const two = setUp({ plan }, 2)
+    two.first.onAttempt = (script) => script.fail({ code: 'UpstreamConnectFailed', nothingSent: true })
+    two.second.onAttempt = (script) => script.answer(200)
+    expect((await serve(two.handler, { url: 'http://app.test/' })).status).toBe(200)
+    // Nobody else is there, and who refuses connections is not asked again: no wait for nothing.
+    const one = setUp({ plan })
+    one.first.onAttempt = (script) => script.fail({ code: 'UpstreamConnectFailed', nothingSent: true })
+    expect((await serve(one.handler, { url: 'http://app.test/' })).status).toBe(502)
+    vi.useFakeTimers()
+    try {
+      const lost = setUp({ plan })
+      lost.first.onAttempt = (script) =>
+        lost.first.scripts.length === 1 ? script.fail() : script.answer(200, [], 'again')
+      const answer = serve(lost.handler, { url: 'http://app.test/' })
+      await vi.advanceTimersByTimeAsync(3_500_000)
+      expect(lost.first.scripts.length).toBe(1)
+      await vi.advanceTimersByTimeAsync(200_000)
+      expect((await answer).body).toBe('again')
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('does not hold the race of a kept connection against an endpoint, and asks again at once', async () => {
+    const plan = { retry: { attempts: 2, onConnectFailure: true, backoff: 3_600_000 } }
+    const { handler, first, context } = setUp({ plan })
+    first.onAttempt = (script) =>
+      first.scripts.length === 1 ? script.fail({ reused: true }) : script.answer(200, [], 'again')
+    expect((await serve(handler, { url: 'http://app.test/' })).body).toBe('again')
+    expect(context.reports).toEqual([{ label: '10.0.0.1:8080', failed: false }])
+    // An answer that had begun, and one that never came, are the endpoint's doing on any connection.
+    for (const failure of [{ answered: true }, { code: 'UpstreamTimeout' }] as const) {
+      first.onAttempt = (script) => script.fail({ reused: true, ...failure })
+      await serve(handler, { url: 'http://app.test/' })
+    }
+    expect(context.reports.slice(1).map(({ failed }) => failed)).toEqual([true, true])
+  })
+
   it('gives up after the attempts of the rule and says why', async () => {
     const { handler, first, second } = setUp(
       { plan: { retry: { attempts: 1, onConnectFailure: true, backoff: 1 } } },

@@ -25,6 +25,8 @@ export interface UpstreamFailure {
   readonly cause: string
   /** No byte of this request was handed to the kernel: any method may be tried elsewhere. */
   readonly nothingSent: boolean
+  /** The connection had served a request before: it may have been closed as idle, which says nothing of the endpoint. */
+  readonly reused: boolean
   /** A byte of an answer (interim ones included) has arrived: nothing may be repeated. */
   readonly answered: boolean
 }

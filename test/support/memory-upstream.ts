@@ -101,6 +101,7 @@ export class UpstreamScript implements UpstreamCall {
       code: 'UpstreamReset',
       cause: 'ECONNRESET',
       nothingSent: false,
+      reused: false,
       answered: false,
       ...failure,
     })
