@@ -3,13 +3,17 @@
 import { Command, type Option } from 'commander'
 import { addCompile } from './commands/compile.ts'
 import { addCompletion } from './commands/completion.ts'
+import { addCheck } from './commands/check.ts'
 import { addController } from './commands/controller.ts'
+import { addCurl } from './commands/curl.ts'
 import { addDataplane } from './commands/dataplane.ts'
 import { addDemo } from './commands/demo.ts'
 import { addDiff } from './commands/diff.ts'
 import { addExplain } from './commands/explain.ts'
 import { addHelp } from './commands/help.ts'
 import { addStandalone } from './commands/standalone.ts'
+import { addStatus } from './commands/status.ts'
+import { addTop } from './commands/top.ts'
 import { addVersion, atriumVersion } from './commands/version.ts'
 
 /** A new command tree. */
@@ -29,10 +33,14 @@ export function createProgram(): Command {
   addController(program)
   addDataplane(program)
   program.commandsGroup('Ask:')
+  addStatus(program)
+  addTop(program)
   addExplain(program)
+  addCurl(program)
   program.commandsGroup('Before you apply:')
   addCompile(program)
   addDiff(program)
+  addCheck(program)
   program.commandsGroup('Housekeeping:')
   addCompletion(program)
   addVersion(program)

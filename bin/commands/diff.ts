@@ -1,5 +1,6 @@
 // `atrium diff`: what a change of the YAML would change, tenant by tenant. Offline; changes nothing.
 import { type Command, InvalidArgumentError } from 'commander'
+import { addServerFlags, type ServerFlags } from '../cluster/flags.ts'
 import { CommandFailure, EXIT_CODES, usageFailure } from '../exit.ts'
 import {
   addCommonFlags,
@@ -25,9 +26,10 @@ const FAILURES: Readonly<Record<Question, string>> = {
   hosts: 'hosts come or go',
 }
 
-interface DiffFlags extends CommonFlags {
+interface DiffFlags extends CommonFlags, ServerFlags {
   readonly config?: readonly string[]
   readonly to?: readonly string[]
+  readonly from?: 'live'
   readonly allowEndpoints?: readonly string[]
   readonly tenant?: readonly string[]
   readonly failOn?: readonly Question[]
@@ -53,10 +55,12 @@ export function addDiff(program: Command): void {
         'answered, and what would become looser. Exit code 0, changes or not, unless --fail-on says otherwise.',
     )
     .addOption(configFlag('folder as it is; repeatable'))
+    .addOption(flag('--from <what>', 'instead of --config: what a cluster runs now').choices(['live']))
     .addOption(flag('--to <dir>', 'folder as it would be; repeatable').argParser(collect(folder)))
     .addOption(allowEndpointsFlag())
     .addOption(tenantFlag())
     .addOption(flag('--fail-on <what>', `exit 1 on ${QUESTIONS.join(', ')}; repeatable`).argParser(collect(question)))
+  addServerFlags(command)
   addCommonFlags(command, ['table', 'json', 'yaml', 'jsonl', 'name', 'markdown'])
   onRun<DiffFlags>(command, runDiff)
 }
@@ -69,7 +73,12 @@ function question(text: string): Question {
 
 async function runDiff(flags: DiffFlags, terminal: Terminal): Promise<number> {
   if (flags.to === undefined) throw usageFailure('Say which folder to compare with: --to DIR')
-  const answer = await compareFolders(flags.config ?? [], flags.to, flags)
+  if (flags.from !== undefined && flags.config !== undefined)
+    throw usageFailure('Give either --config DIR or --from live.')
+  const answer =
+    flags.from === 'live'
+      ? await compareLive(flags.to, flags)
+      : await compareFolders(flags.config ?? [], flags.to, flags)
   await print(answer, flags, terminal)
   const failed = (flags.failOn ?? []).filter((each) => holds(each, answer))
   for (const each of failed) terminal.complain(`atrium diff: ${FAILURES[each]} (--fail-on ${each})`)
@@ -105,6 +114,39 @@ async function compareFolders(from: readonly string[], to: readonly string[], fl
       ...tenants.flatMap((each) => each.loosened.map((text) => `${each.tenant}: ${text}`)),
       ...bodies.filter(({ namespace }) => wanted(tenantOf.get(namespace) ?? '')).map(({ text }) => text),
     ],
+    rejected: rejected.map((each) =>
+      [each.position, each.issue && objectLabel(each.issue.object), each.issue?.reason ?? each.message]
+        .filter(Boolean)
+        .join('  '),
+    ),
+  }
+}
+
+/** What runs is a snapshot: what its owners wrote, and which of their objects are rejected, is not in it. */
+async function compareLive(to: readonly string[], flags: DiffFlags): Promise<Answer> {
+  const { loadFolders } = await import('../load.ts')
+  const { findingsOf } = await import('../findings.ts')
+  const { compareSnapshots } = await import('../diff/compare.ts')
+  const { readLiveSnapshot } = await import('../diff/live.ts')
+  const { openSession } = await import('../cluster/session.ts')
+  const { objectLabel } = await import('../../model/resources.ts')
+  const [only] = flags.tenant ?? []
+  const session = await openSession(flags)
+  const path =
+    flags.tenant?.length === 1 ? `/api/v1/snapshot?tenant=${encodeURIComponent(only ?? '')}` : '/api/v1/snapshot'
+  const before = readLiveSnapshot(await session.text(path).finally(() => session.close()))
+  const after = await loadFolders(to, flags.allowEndpoints ?? [])
+  const wanted = (tenant: string) => (flags.tenant ?? []).length === 0 || flags.tenant?.includes(tenant) === true
+  const { tenants: all, unchanged, pools } = compareSnapshots(before, after.result.snapshot)
+  const tenants = all.filter((each) => wanted(each.tenant))
+  const rejected = findingsOf(after, Date.now()).filter(
+    (each) => each.severity === 'rejects' && wanted(each.issue?.tenant ?? ''),
+  )
+  return {
+    tenants,
+    unchanged,
+    pools,
+    loosened: tenants.flatMap((each) => each.loosened.map((text) => `${each.tenant}: ${text}`)),
     rejected: rejected.map((each) =>
       [each.position, each.issue && objectLabel(each.issue.object), each.issue?.reason ?? each.message]
         .filter(Boolean)

@@ -1,6 +1,7 @@
 // `atrium explain`: where a request would go, and why: from a folder, or from a running gateway. Sends nothing.
 import type { Command } from 'commander'
 import type { ExplainQuery, Explanation } from '../../dataplane/explain-types.ts'
+import { addServerFlags, type ServerFlags } from '../cluster/flags.ts'
 import { EXIT_CODES, usageFailure } from '../exit.ts'
 import type { Expectations } from '../explain/expectations.ts'
 import {
@@ -10,7 +11,6 @@ import {
   collect,
   type CommonFlags,
   configFlag,
-  durationValue,
   flag,
   headerField,
   wholeNumber,
@@ -18,9 +18,8 @@ import {
 import type { Terminal } from '../terminal.ts'
 import { onRun } from './command.ts'
 
-interface ExplainFlags extends CommonFlags {
+interface ExplainFlags extends CommonFlags, ServerFlags {
   readonly config?: readonly string[]
-  readonly server?: string
   readonly allowEndpoints?: readonly string[]
   readonly trustForwarded?: readonly string[]
   readonly url?: string
@@ -32,7 +31,6 @@ interface ExplainFlags extends CommonFlags {
   readonly bodyLength?: number
   readonly expect?: readonly string[]
   readonly file?: string
-  readonly timeout: number
 }
 
 /** Asks one question. */
@@ -53,10 +51,10 @@ export function addExplain(program: Command): void {
     .summary('where a request would go, and why')
     .description(
       'Takes a request through TLS, host, route, limits, policies and backends as the gateway would, and says what it ' +
-        'decides and why. With -f it asks a file of requests and checks what the file expects: a routing test.',
+        'decides and why: from folders (--config), from a gateway on this machine (--server http://…), or from the ' +
+        "controller's API of a cluster. With -f it asks a file of requests and checks what the file expects: a routing test.",
     )
     .addOption(configFlag())
-    .addOption(flag('--server <url>', 'ask a running gateway at its admin address instead'))
     .addOption(allowEndpointsFlag())
     .addOption(
       flag('--trust-forwarded <cidr>', 'proxies whose X-Forwarded-* are believed; repeatable').argParser(collect(cidr)),
@@ -82,27 +80,29 @@ export function addExplain(program: Command): void {
       ),
     )
     .addOption(flag('-f, --file <file>', 'requests and what is expected of each, as YAML'))
-    .addOption(
-      flag('--timeout <duration>', 'how long to wait for --server').argParser(durationValue).default(10_000, '10s'),
-    )
+  addServerFlags(command)
   addCommonFlags(command, ['table', 'json', 'yaml', 'jsonl'])
   onRun<ExplainFlags>(command, runExplain)
 }
 
 async function runExplain(flags: ExplainFlags, terminal: Terminal): Promise<number> {
   const questions = await questionsOf(flags)
-  const ask = await askerOf(flags)
+  const { ask, close } = await askerOf(flags)
   const { unmet, unmetText } = await import('../explain/expectations.ts')
   const answers: { question: Question; explanation: Explanation; unmet: readonly string[] }[] = []
-  for (const question of questions) {
-    const explanation = await ask(question.query)
-    answers.push({ question, explanation, unmet: unmet(explanation, question.expect).map(unmetText) })
+  try {
+    for (const question of questions) {
+      const explanation = await ask(question.query)
+      answers.push({ question, explanation, unmet: unmet(explanation, question.expect).map(unmetText) })
+    }
+  } finally {
+    close()
   }
   const format = flags.output ?? 'table'
   if (format === 'table') {
     const { renderExplanation } = await import('../../dataplane/explain-text.ts')
     if (flags.file === undefined) {
-      const heading = flags.server === undefined ? 'offline' : 'live'
+      const heading = flags.config === undefined ? 'live' : 'offline'
       for (const { explanation } of answers) {
         terminal.print(renderExplanation(explanation, heading, terminal.columns))
       }
@@ -167,19 +167,29 @@ async function questionsOf(flags: ExplainFlags): Promise<readonly Question[]> {
   return [{ place: '', query, expect: Object.fromEntries(pairs) }]
 }
 
-async function askerOf(flags: ExplainFlags): Promise<Ask> {
-  if (flags.server !== undefined) {
-    if (flags.config !== undefined) throw usageFailure('Give either --config DIR or --server URL.')
-    const { askServer } = await import('../explain/server.ts')
-    const { server, timeout } = flags
-    return (query) => askServer(server, query, timeout)
+async function askerOf(flags: ExplainFlags): Promise<{ readonly ask: Ask; close(): void }> {
+  const { config, server, timeout } = flags
+  if (config !== undefined) {
+    if (server !== undefined) throw usageFailure('Give either --config DIR or --server URL.')
+    const { loadFolders } = await import('../load.ts')
+    const { createOfflineExplain } = await import('../explain/offline.ts')
+    const loaded = await loadFolders(config, flags.allowEndpoints ?? [])
+    const ask = createOfflineExplain(loaded, {
+      trustForwarded: flags.trustForwarded ?? [],
+      hasDefaultCertificate: false,
+      httpsPort: 443,
+    })
+    return { ask, close: () => undefined }
   }
-  const { loadFolders } = await import('../load.ts')
-  const { createOfflineExplain } = await import('../explain/offline.ts')
-  const loaded = await loadFolders(flags.config ?? [], flags.allowEndpoints ?? [])
-  const explain = createOfflineExplain(loaded, {
-    trustForwarded: flags.trustForwarded ?? [],
-    hasDefaultCertificate: false,
-  })
-  return explain
+  // The admin listener of a gateway on this machine speaks plain HTTP and asks for nothing.
+  if (server?.startsWith('http://') === true) {
+    const { askServer } = await import('../explain/server.ts')
+    return { ask: (query) => askServer(server, query, timeout), close: () => undefined }
+  }
+  const { openSession } = await import('../cluster/session.ts')
+  const session = await openSession(flags)
+  return {
+    ask: async (query) => (await session.json('/api/v1/explain', query)) as Explanation,
+    close: () => session.close(),
+  }
 }

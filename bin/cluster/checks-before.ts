@@ -1,0 +1,131 @@
+// `atrium check --pre`: whether a cluster can take Atrium, and who its neighbours are. Reads only.
+import type { Check, Finding } from './findings.ts'
+import type { Kubernetes } from './kubernetes.ts'
+
+/** Minor versions of Kubernetes 1 that are supported: ValidatingAdmissionPolicy is there from 30 on; 37 is tested. */
+const MINORS = { least: 30, most: 37 }
+const NEEDED: readonly { readonly group: string; readonly resource: string; readonly verb: string }[] = [
+  { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions', verb: 'create' },
+  { group: 'rbac.authorization.k8s.io', resource: 'clusterroles', verb: 'create' },
+  { group: 'rbac.authorization.k8s.io', resource: 'clusterrolebindings', verb: 'create' },
+  { group: 'admissionregistration.k8s.io', resource: 'validatingadmissionpolicies', verb: 'create' },
+]
+
+/** The checks, in the order in which they are told. */
+export function checksBefore(kubernetes: Kubernetes): readonly Check[] {
+  return [
+    () => version(kubernetes),
+    () => rights(kubernetes),
+    () => loadBalancers(kubernetes),
+    () => routesOfOthers(kubernetes),
+    () => ingressNginx(kubernetes),
+    () => monitoring(kubernetes),
+  ]
+}
+
+async function version(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+  const { major, minor, gitVersion } = Object(await kubernetes.read('/version'))
+  const number = Number.parseInt(String(minor), 10)
+  const supported = `supported: 1.${MINORS.least} to 1.${MINORS.most}`
+  const text = `version ${String(gitVersion)} (${supported})`
+  if (String(major) === '1' && number >= MINORS.least && number <= MINORS.most)
+    return [finding('kubernetes', 'ok', text)]
+  return [finding('kubernetes', number > MINORS.most ? 'warn' : 'fail', text)]
+}
+
+async function rights(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+  const answers = await Promise.all(
+    NEEDED.map(async ({ group, resource, verb }) => {
+      const { status, body } = await kubernetes.ask({
+        method: 'POST',
+        path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
+        body: {
+          apiVersion: 'authorization.k8s.io/v1',
+          kind: 'SelfSubjectAccessReview',
+          spec: { resourceAttributes: { group, resource, verb } },
+        },
+      })
+      return { resource, allowed: status === 201 && Object(Object(body).status).allowed === true }
+    }),
+  )
+  const missing = answers.filter(({ allowed }) => !allowed).map(({ resource }) => resource)
+  if (missing.length === 0) {
+    return [
+      finding('kubernetes', 'ok', 'you may create CustomResourceDefinitions, ClusterRoles and admission policies'),
+    ]
+  }
+  return [
+    finding('kubernetes', 'fail', `you may not create ${missing.join(', ')}`, 'install as a cluster administrator'),
+  ]
+}
+
+async function loadBalancers(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+  const services = (await items(kubernetes, '/api/v1/services')).filter((each) => {
+    return Object(Object(each).spec).type === 'LoadBalancer'
+  })
+  const withAddress = services.filter((each) => {
+    const { ingress } = Object(Object(Object(each).status).loadBalancer)
+    return Array.isArray(ingress) && ingress.length > 0
+  })
+  if (withAddress.length > 0) return [finding('kubernetes', 'ok', 'Services of type LoadBalancer get addresses')]
+  const pending = services.length > 0 ? `${services.length} wait for an address` : 'none is there to tell by'
+  return [
+    finding(
+      'kubernetes',
+      services.length > 0 ? 'warn' : 'note',
+      `no Service of type LoadBalancer has an address (${pending}): Atrium's may stay pending`,
+      '`atrium curl` needs no address',
+    ),
+  ]
+}
+
+/** OpenShift and Knative have a kind of that name too. */
+async function routesOfOthers(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+  const { groups } = Object(await kubernetes.read('/apis'))
+  const names = (Array.isArray(groups) ? groups : []).map((group: unknown) => String(Object(group).name))
+  const others = names.filter((name) => name === 'route.openshift.io' || name === 'serving.knative.dev')
+  if (others.length === 0) return [finding('neighbours', 'ok', 'no other kind is called Route')]
+  const text = `${others.join(' and ')} has a kind Route too: kubectl's \`routes\` may mean that one`
+  return [finding('neighbours', 'note', text, 'write routes.atrium.dev, or art')]
+}
+
+async function ingressNginx(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+  const classes = await items(kubernetes, '/apis/networking.k8s.io/v1/ingressclasses')
+  const nginx = classes.some((each) => Object(Object(each).spec).controller === 'k8s.io/ingress-nginx')
+  if (!nginx) return [finding('neighbours', 'ok', 'no ingress-nginx')]
+  const ingresses = await items(kubernetes, '/apis/networking.k8s.io/v1/ingresses')
+  return [
+    finding(
+      'neighbours',
+      'warn',
+      `ingress-nginx found with ${ingresses.length} Ingresses (retired in March 2026)`,
+      'Atrium leaves them alone; both can run side by side',
+    ),
+  ]
+}
+
+async function monitoring(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+  const { status, body } = await kubernetes.ask({ path: '/apis/monitoring.coreos.com/v1/prometheuses' })
+  if (status === 404)
+    return [finding('monitoring', 'note', 'no Prometheus operator: scrape port 9903 of the pods yourself')]
+  if (status !== 200)
+    return [finding('monitoring', 'note', 'Prometheus operator; which monitors it selects cannot be read')]
+  const { items: list } = Object(body)
+  const [first] = Array.isArray(list) ? list : []
+  const { matchLabels } = Object(Object(Object(first).spec).podMonitorSelector)
+  const labels = Object.entries(Object(matchLabels)).map(([name, value]) => `metrics.labels.${name}=${String(value)}`)
+  if (labels.length === 0) return [finding('monitoring', 'ok', 'Prometheus operator; it selects all PodMonitors')]
+  return [
+    finding('monitoring', 'ok', 'Prometheus operator; it selects PodMonitors by label', `set ${labels.join(',')}`),
+  ]
+}
+
+async function items(kubernetes: Kubernetes, path: string): Promise<readonly unknown[]> {
+  const { status, body } = await kubernetes.ask({ path, query: { limit: 5_000 } })
+  const list: unknown = status === 200 ? Object(body).items : []
+  return Array.isArray(list) ? list : []
+}
+
+function finding(group: string, verdict: Finding['verdict'], text: string, hint?: string): Finding {
+  return { group, verdict, text, ...(hint === undefined ? {} : { hint }) }
+}
