@@ -153,7 +153,7 @@ class RunningDemoGateway implements DemoGateway {
     const { renderExplanation } = await import('../dataplane/explain-text.ts')
     const ask = createOfflineExplain(
       { resources, result, locate: (...place) => this.#standalone.source.locate(...place) },
-      { trustForwarded: [], hasDefaultCertificate: true },
+      { trustForwarded: [], hasDefaultCertificate: true, httpsPort: this.#standalone.dataplane.ports.https ?? 443 },
     )
     return renderExplanation(await ask({ url }), 'live', SCREEN_WIDTH).split('\n')
   }

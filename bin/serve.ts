@@ -21,6 +21,7 @@ export interface ServeFlags {
   readonly workers?: number
   readonly allowEndpoints?: readonly string[]
   readonly trustForwarded?: readonly string[]
+  readonly publicHttpsPort?: number
   readonly state?: string
   readonly defaultCertificate?: readonly string[]
   readonly accessLog: string
@@ -48,6 +49,7 @@ export async function serve(flags: ServeFlags, terminal: Terminal): Promise<numb
       workers: flags.workers ?? availableParallelism(),
       allowEndpoints: flags.allowEndpoints ?? [],
       trustForwarded: flags.trustForwarded ?? [],
+      ...(flags.publicHttpsPort === undefined ? {} : { publicHttpsPort: flags.publicHttpsPort }),
       stateFolder: flags.state,
       defaultCertificate:
         flags.defaultCertificate === undefined ? undefined : readCertificate(flags.defaultCertificate),

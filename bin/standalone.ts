@@ -22,6 +22,8 @@ export interface StandaloneSettings {
   readonly workers: number
   readonly allowEndpoints: readonly string[]
   readonly trustForwarded: readonly string[]
+  /** Where clients find https; the TLS port where it is left out. */
+  readonly publicHttpsPort?: number
   readonly stateFolder: string | undefined
   readonly defaultCertificate: CertificateMaterial | undefined
   /** `stdout`, `off` or a file. */
@@ -50,6 +52,7 @@ export async function startStandalone(
     adminPort: orNull(settings.adminPort),
     accessLog: settings.accessLog,
     trustForwarded: settings.trustForwarded,
+    publicHttpsPort: settings.publicHttpsPort ?? (settings.tlsPort === 'off' ? 443 : 'listener'),
     ...(settings.defaultCertificate === undefined ? {} : { defaultCertificate: settings.defaultCertificate }),
     meanwhile: () => void import('./folder-controller.ts'),
     notice: ({ text }) => listeners.warn(text),

@@ -29,7 +29,7 @@ const PREPARED: ReadonlyMap<GatewayErrorCode, Prepared> = new Map(
 const ENCODER = new TextEncoder()
 
 /** Methods that are proxied, for the Allow field that a 405 must have (RFC 9110 section 15.5.6). */
-const ALLOWED = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
+export const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS'
 
 /** Seconds to wait where a policy names none: every 429 and 503 has a Retry-After (ux conventions, section 5.5). */
 const DEFAULT_WAIT = 1
@@ -53,6 +53,6 @@ export function problem(answer: GatewayAnswer, requestId: string): Problem {
   if (status === 429 || status === 503) {
     fields.push('retry-after', String(Math.max(1, Math.ceil(answer.retryAfter ?? DEFAULT_WAIT))))
   }
-  if (status === 405) fields.push('allow', ALLOWED)
+  if (status === 405) fields.push('allow', ALLOWED_METHODS)
   return { status, fields, body: ENCODER.encode(`${bodyStart}${requestId}"}\n`) }
 }

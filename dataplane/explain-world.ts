@@ -34,6 +34,8 @@ export interface ExplainWorldParts {
   readonly trusted: AddressRanges
   /** The install has a certificate for names without one. */
   readonly hasDefaultCertificate: boolean
+  /** Where clients find https, for those that are sent there. */
+  readonly httpsPort: number
 }
 
 /** See the head of this file. */

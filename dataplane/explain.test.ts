@@ -102,6 +102,7 @@ function worldOf(...shards: readonly TenantShard[]): ExplainWorld {
     policies: POLICIES,
     trusted: new AddressRanges([]),
     hasDefaultCertificate: false,
+    httpsPort: 443,
   })
 }
 

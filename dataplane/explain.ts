@@ -208,7 +208,7 @@ class Inquiry {
     const route = host.route(request)
     const trace = host.trace(request)
     this.#found.candidates = candidatesOf(trace, route)
-    let admission: Admission = judgeConnection(host, facts)
+    let admission: Admission = judgeConnection(host, facts, this.#world.parts.httpsPort)
     if (admission.type === 'go') admission = judgeLimits(host.tenant, facts)
     if (admission.type === 'secure') return this.#redirected(308, admission.location, 'plainHTTP: Redirect')
     if (admission.type === 'refuse') return refusal(admission.answer.code, admissionText(admission.answer, host))

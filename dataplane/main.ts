@@ -43,6 +43,8 @@ export interface DataplaneOptions {
   readonly accessLog: string
   /** Ranges whose X-Forwarded-* are believed. */
   readonly trustForwarded?: readonly string[]
+  /** Where clients find https, when plainHTTP sends them there. Default 443; `listener`: the TLS port itself. */
+  readonly publicHttpsPort?: number | 'listener'
   /** For names without a certificate of their own. */
   readonly defaultCertificate?: CertificateMaterial
   /** Name for `k8s.pod.name` in the log and for answers to the publisher. */
@@ -111,6 +113,7 @@ const SWEEP_EVERY = 30_000
 const LOG_IN_FLIGHT = 4_194_304
 const FLUSH_TIME = 2_000
 const MIN_HEAP = 64
+const HTTPS_PORT = 443
 /** In a second. */
 const FAULTS_TOLD = 10
 
@@ -281,6 +284,7 @@ class RunningDataplane implements Dataplane {
       import('./explain-world.ts'),
       import('../policies/index.ts'),
     ])
+    const { publicHttpsPort = HTTPS_PORT } = this.#options
     this.#world ??= new ExplainWorld({
       version: this.#activation.version,
       shards: this.#activation.shards(),
@@ -289,6 +293,7 @@ class RunningDataplane implements Dataplane {
       policies: POLICIES,
       trusted: new AddressRanges((this.#options.trustForwarded ?? []).flatMap((text) => parseCidr(text) ?? [])),
       hasDefaultCertificate: this.#options.defaultCertificate !== undefined,
+      httpsPort: publicHttpsPort === 'listener' ? this.#ports.https || HTTPS_PORT : publicHttpsPort,
     })
     return await explain(this.#world, query)
   }
@@ -325,7 +330,14 @@ class RunningDataplane implements Dataplane {
   }
 
   #createPool(workers: number): WorkerPool {
-    const { trustForwarded = [], defaultCertificate, pod = '', workerHeap, stallAfter = 2_000 } = this.#options
+    const {
+      trustForwarded = [],
+      publicHttpsPort = HTTPS_PORT,
+      defaultCertificate,
+      pod = '',
+      workerHeap,
+      stallAfter = 2_000,
+    } = this.#options
     // The limit of the container where there is one: 0, or more than there is, where there is none.
     const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
     const share = Math.floor((memory * 0.6) / workers / 1_048_576)
@@ -333,6 +345,7 @@ class RunningDataplane implements Dataplane {
       state: this.#state,
       settings: {
         trustForwarded,
+        publicHttpsPort: publicHttpsPort === 'listener' ? null : publicHttpsPort,
         defaultCertificate:
           defaultCertificate === undefined
             ? null

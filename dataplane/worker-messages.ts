@@ -35,6 +35,8 @@ export interface WorkerSettings {
   readonly state: StateRoot
   readonly column: number
   readonly trustForwarded: readonly string[]
+  /** Where clients find https; null: where the worker listens for TLS. */
+  readonly publicHttpsPort: number | null
   readonly defaultCertificate: { readonly chainPem: string; readonly keyPem: string } | null
   /** Random hexadecimal text, the start of this worker's request ids. */
   readonly requestIdStart: string

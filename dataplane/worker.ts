@@ -25,6 +25,7 @@ const BEAT = 250
 const LOOK = 1_000
 const RESOLUTION = 10
 const MESSAGE_LIMIT = 500
+const HTTPS_PORT = 443
 
 type Send = (report: WorkerReport, transfer?: readonly ArrayBuffer[]) => void
 
@@ -43,11 +44,12 @@ class ServingWorker {
   readonly #context: ServeContext
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION })
   #listeners: DataListener[] = []
-  #draining = false
+  #httpsPort: number
 
   constructor(settings: WorkerSettings, send: Send) {
     this.#settings = settings
     this.#send = send
+    this.#httpsPort = settings.publicHttpsPort ?? HTTPS_PORT
     this.#trusted = new AddressRanges(settings.trustForwarded.flatMap(readCidr))
     this.#state = new SharedState(settings.state, settings.column)
     const certificate = settings.defaultCertificate
@@ -76,7 +78,7 @@ class ServingWorker {
         const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
         this.#send({ type: 'fault', requestId, tenant, message: message.slice(0, MESSAGE_LIMIT) })
       },
-      draining: () => this.#draining,
+      httpsPort: () => this.#httpsPort,
       wallClock: Date.now,
     }
   }
@@ -138,12 +140,12 @@ class ServingWorker {
         throw error
       }
       this.#listeners.push(secure)
+      if (this.#settings.publicHttpsPort === null) this.#httpsPort = secure.port
     }
     this.#send({ type: 'listening', request: order.request, port: plain.port, tlsPort: secure?.port ?? null })
   }
 
   async #drain(order: Extract<WorkerOrder, { type: 'drain' }>): Promise<void> {
-    this.#draining = true
     const counts = await Promise.all(this.#listeners.map((listener) => listener.drain(order.milliseconds)))
     await this.#log.flush()
     this.#send({

@@ -18,6 +18,9 @@ import type { GatewayErrorCode } from './gateway-error.ts'
 /** Longest request target in bytes, path and query together; beyond it 414 UriTooLong. */
 export const MAX_TARGET_LENGTH = 8192
 
+/** The target of a request that concerns the server itself (RFC 9112 section 3.2.4), in place of a path. */
+export const SERVER_TARGET = '*'
+
 /** A request target in the form that everything after the codec reads. */
 export interface CanonicalTarget {
   /** Begins with `/`, no dot segments, printable ASCII. */

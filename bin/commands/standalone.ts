@@ -26,6 +26,7 @@ interface StandaloneFlags extends CommonFlags {
   readonly workers?: number
   readonly allowEndpoints?: readonly string[]
   readonly trustForwarded?: readonly string[]
+  readonly publicHttpsPort?: number
   readonly state?: string
   readonly defaultCertificate?: readonly string[]
   readonly accessLog: string
@@ -56,6 +57,11 @@ export function addStandalone(program: Command): void {
     .addOption(allowEndpointsFlag())
     .addOption(
       flag('--trust-forwarded <cidr>', 'proxies whose X-Forwarded-* are believed; repeatable').argParser(collect(cidr)),
+    )
+    .addOption(
+      flag('--public-https-port <port>', 'where clients find HTTPS, for redirects (default: --tls-port)').argParser(
+        port,
+      ),
     )
     .addOption(flag('--state <dir>', 'where claims and last good forms survive a restart (default: memory)'))
     .addOption(

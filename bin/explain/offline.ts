@@ -16,12 +16,14 @@ export type Explainable = Pick<Loaded, 'resources' | 'result' | 'locate'>
 export interface ExplainSettings {
   readonly trustForwarded: readonly string[]
   readonly hasDefaultCertificate: boolean
+  /** Where clients find https. Default 443. */
+  readonly httpsPort?: number
 }
 
 /** A function that explains requests against a compiled world. */
 export function createOfflineExplain(
   loaded: Explainable,
-  { trustForwarded, hasDefaultCertificate }: ExplainSettings,
+  { trustForwarded, hasDefaultCertificate, httpsPort = 443 }: ExplainSettings,
 ): (query: ExplainQuery) => Promise<Explanation> {
   const { snapshot, issues } = loaded.result
   const world = new ExplainWorld({
@@ -32,6 +34,7 @@ export function createOfflineExplain(
     policies: POLICIES,
     trusted: new AddressRanges(trustForwarded.flatMap((text) => parseCidr(text) ?? [])),
     hasDefaultCertificate,
+    httpsPort,
   })
   const options: ExplainOptions = {
     locate: (object, path) => positionText(loaded.locate(object, path), false) || undefined,

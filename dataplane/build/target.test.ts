@@ -111,7 +111,9 @@ describe('location', () => {
     expect(location({}, '/foo/[{|}]^`?a="<>\\')).toBe('https://one.test/foo/%5B%7B%7C%7D%5D%5E%60?a=%22%3C%3E%5C')
   })
 
-  it('of plain HTTP is the same over https, without a port', () => {
-    expect(secureLocation(makeRequest('/a?b=1', { scheme: 'http' }))).toBe('https://one.test/a?b=1')
+  it('of plain HTTP is the same over https, with a port only where it is not 443', () => {
+    const request = makeRequest('/a?b=1', { scheme: 'http' })
+    expect(secureLocation(request, 443)).toBe('https://one.test/a?b=1')
+    expect(secureLocation(request, 8443)).toBe('https://one.test:8443/a?b=1')
   })
 })

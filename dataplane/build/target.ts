@@ -49,9 +49,9 @@ export function createLocation(
   }
 }
 
-/** The Location of plainHTTP: Redirect: the same request over https on its own port (TC-13: never the listener's). */
-export function secureLocation(request: RequestHead): string {
-  return locationOf('https', request.host, WELL_KNOWN_PORT.https, request.path, request.query)
+/** The Location of plainHTTP: Redirect: the same request over https, on the port where clients find it. */
+export function secureLocation(request: RequestHead, port: number): string {
+  return locationOf('https', request.host, port, request.path, request.query)
 }
 
 function locationOf(scheme: 'http' | 'https', host: string, port: number, path: string, query: string): string {

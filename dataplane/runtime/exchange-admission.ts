@@ -31,20 +31,34 @@ const TOO_MANY_CONNECTIONS: Admission = {
   close: true,
 }
 
+/** Where clients of a trusted hop find https: its port is the hop's, not ours. */
+const HOP_HTTPS_PORT = 443
+
 /**
  * Whether the host may be asked for on this connection (RFC 9110 section 15.5.20): its TLS name's tenant must be the
- * host's, and where the host demands a client certificate, this connection's must have been verified for it. Plain
- * connections follow the host's plainHTTP; a trusted hop that says https counts as secure.
+ * host's, its version one that the host accepts, and where the host demands a client certificate, this connection's must
+ * have been verified for it. Plain connections follow the host's plainHTTP; a trusted hop that says https counts as
+ * secure.
+ * @param httpsPort where clients find https, for those that are sent there.
  */
-export function judgeConnection(host: HostProgram, stream: Pick<ClientStream, 'connection' | 'request'>): Admission {
+export function judgeConnection(
+  host: HostProgram,
+  stream: Pick<ClientStream, 'connection' | 'request'>,
+  httpsPort: number,
+): Admission {
   const { connection, request } = stream
   if (connection.tls !== null && (connection.tls.tenant !== host.tenant.tenant || connection.revoked())) {
     return MISDIRECTED
   }
   const tls = host.tls
   if (tls === null) return GO
+  // The handshake was held to the versions of the name it was for, which may be another one of the same tenant.
+  if (connection.tls !== null && tls.minVersion === '1.3' && connection.tls.version !== 'TLSv1.3') return MISDIRECTED
   if (request.scheme === 'http') {
-    if (tls.plainHTTP === 'Redirect') return { type: 'secure', location: secureLocation(request) }
+    if (tls.plainHTTP === 'Redirect') {
+      const port = connection.trustedHop ? HOP_HTTPS_PORT : httpsPort
+      return { type: 'secure', location: secureLocation(request, port) }
+    }
     if (tls.plainHTTP === 'Refuse') return MISDIRECTED
   }
   const validation = tls.clientValidation

@@ -15,8 +15,8 @@ export interface ServeContext {
   readonly requestIds: RequestIds
   /** Told of every throw that was fenced: a fault of ours, to be logged and counted. Must not throw. */
   readonly fault: (error: unknown, where: FaultPlace) => void
-  /** The worker stops: connections end with the answer they are giving. */
-  draining(): boolean
+  /** Port of https as clients know it, where they are sent there. */
+  httpsPort(): number
   /** Wall clock in milliseconds, for the log. */
   readonly wallClock: () => number
 }

@@ -24,7 +24,8 @@ export function createRefuse(context: ServeContext): Refuse {
     const answer = problem({ code }, requestId)
     context.state.unowned.gatewayError(code)
     context.state.unowned.request(answer.status, 0, 0, 0, 0, answer.body.length)
-    const mark = head.target.indexOf('?')
+    const target = withoutUser(head.target)
+    const mark = target.indexOf('?')
     context.log.write({
       time: context.wallClock(),
       requestId,
@@ -33,8 +34,8 @@ export function createRefuse(context: ServeContext): Refuse {
       method: head.method.slice(0, 32),
       scheme: connection.secure ? 'https' : 'http',
       host: '',
-      path: (mark < 0 ? head.target : head.target.slice(0, mark)).slice(0, LOGGED_TARGET),
-      query: mark < 0 ? '' : head.target.slice(mark + 1, mark + 1 + LOGGED_TARGET),
+      path: (mark < 0 ? target : target.slice(0, mark)).slice(0, LOGGED_TARGET),
+      query: mark < 0 ? '' : target.slice(mark + 1, mark + 1 + LOGGED_TARGET),
       status: answer.status,
       clientAddress: connection.client.address,
       peerAddress: connection.client.peer,
@@ -52,4 +53,13 @@ export function createRefuse(context: ServeContext): Refuse {
     })
     return answer
   }
+}
+
+/** An absolute target or one of CONNECT without its user information (RFC 3986 section 3.2.1): a password is not logged. */
+function withoutUser(target: string): string {
+  if (target.startsWith('/')) return target
+  const start = target.indexOf('://')
+  const from = start < 0 ? 0 : start + 3
+  const [authority = ''] = target.slice(from).split(/[/?#]/, 1)
+  return target.slice(0, from) + target.slice(from + authority.lastIndexOf('@') + 1)
 }

@@ -223,6 +223,14 @@ describe('the connection', () => {
     expect([await status('acme'), await status('other'), await status('')]).toEqual([200, 421, 421])
   })
 
+  it('must be of a version that the host accepts, whatever the name of the handshake', async () => {
+    const { handler, first } = setUp({ tls: { ...TLS, minVersion: '1.3' } })
+    first.onAttempt = (script) => script.answer(200)
+    const status = async (version: string) =>
+      (await serve(handler, { url: 'https://app.test/', tls: { tenant: 'acme', version } })).status
+    expect([await status('TLSv1.3'), await status('TLSv1.2'), await status('')]).toEqual([200, 421, 421])
+  })
+
   it('must be verified where the host demands a client certificate', async () => {
     for (const [mode, verified, expected] of [
       ['Require', 'ca1,ca2', 200],

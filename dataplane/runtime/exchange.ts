@@ -12,7 +12,8 @@ import { headerId } from '../../model/filter.ts'
 import type { GatewayAnswer, GatewayErrorCode } from '../../model/gateway-error.ts'
 import type { RouteId } from '../../model/snapshot.ts'
 import type { HostProgram, RouteProgram } from '../build/program.ts'
-import { problem } from '../errors.ts'
+import { SERVER_TARGET } from '../../model/target.ts'
+import { ALLOWED_METHODS, problem } from '../errors.ts'
 import type { ClientEvents, ClientStream, Tunnel } from './carrier.ts'
 import { interimFields, takeAnswer, takeProblem } from './exchange-answer.ts'
 import { judgeConnection, judgeLimits, type Admission } from './exchange-admission.ts'
@@ -104,7 +105,7 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
     this.tenant = tenant.tenant
     this.#account = tenant.state
     tenant.state.metrics.active(1)
-    let admission: Admission = judgeConnection(host, this.#stream)
+    let admission: Admission = judgeConnection(host, this.#stream, this.#context.httpsPort())
     if (admission.type === 'go') {
       admission = judgeLimits(tenant, this.#stream)
       this.#holdsConcurrency = admission.type === 'go'
@@ -116,6 +117,10 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
     if (admission.type === 'refuse') {
       if (admission.close === true) this.#stream.closeAfterAnswer()
       this.#answer(admission.answer, admission.fields)
+      return
+    }
+    if (this.request.path === SERVER_TARGET) {
+      this.#tellMethods()
       return
     }
     const program = host.route(this.request)
@@ -393,6 +398,14 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
     this.#stream.end([])
   }
 
+  /** `OPTIONS *` asks the server itself (RFC 9110 section 9.3.7): no backend and no policy is of its concern. */
+  #tellMethods(): void {
+    const head = this.#stream.createHead(204)
+    head.add('allow', ALLOWED_METHODS)
+    this.#send(head, 0, 'gateway')
+    this.#stream.end([])
+  }
+
   #redirect(status: number, location: string): void {
     const head = this.#stream.createHead(status)
     head.add('location', location)
@@ -408,7 +421,6 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
   }
 
   #send(head: ResponseHead, length: number | null, origin: ResponseOrigin): void {
-    if (this.#context.draining()) this.#stream.closeAfterAnswer()
     this.#phase = 'answering'
     this.#status = head.status
     this.#origin = origin

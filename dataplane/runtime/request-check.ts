@@ -2,7 +2,7 @@
 // node:http accepts two Hosts, `gzip, chunked`, HTTP/0.9 and fragments; whatever a parser lets through, this does not.
 import type { GatewayErrorCode } from '../../model/gateway-error.ts'
 import { canonicalHost } from '../../model/host.ts'
-import { canonicalTarget, MAX_TARGET_LENGTH } from '../../model/target.ts'
+import { canonicalTarget, MAX_TARGET_LENGTH, SERVER_TARGET } from '../../model/target.ts'
 import { validFieldName, validFieldValue } from './field-list.ts'
 
 /** Fields of one head. Cookie crumbs are counted one by one. */
@@ -73,8 +73,8 @@ export function checkHead(raw: RawHead): CheckedHead | GatewayErrorCode {
   const port = portOf(seen.host ?? '')
   const originForm = originFormOf(raw, host, port)
   if (originForm === undefined) return 'BadRequest'
-  if (originForm === '*') return raw.method === 'OPTIONS' ? 'NoRoute' : 'BadRequest'
-  const target = canonicalTarget(originForm)
+  if (originForm === SERVER_TARGET && raw.method !== 'OPTIONS') return 'BadRequest'
+  const target = originForm === SERVER_TARGET ? { path: SERVER_TARGET, query: '' } : canonicalTarget(originForm)
   if (typeof target === 'string') return target
 
   const bodyLength = bodyLengthOf(raw, seen)
@@ -176,9 +176,12 @@ function bodyLengthOf(raw: RawHead, seen: SeenFields): number | null | undefined
   return CONTENT_LENGTH.test(seen.contentLength) ? Number(seen.contentLength) : undefined
 }
 
-/** The origin form; an absolute form loses its authority, which must be the Host (RFC 9112 section 3.2.2). */
+/**
+ * The origin form; an absolute form loses its authority, which must be the Host (RFC 9112 section 3.2.2). Of OPTIONS
+ * without a path the server itself is asked (section 3.2.4).
+ */
 function originFormOf(raw: RawHead, host: string, port: number | null): string | undefined {
-  if (raw.target.startsWith('/') || raw.target === '*') return raw.target
+  if (raw.target.startsWith('/') || raw.target === SERVER_TARGET) return raw.target
   const scheme = /^https?:\/\//i.exec(raw.target)
   if (scheme === null) return undefined
   const rest = raw.target.slice(scheme[0].length)
@@ -186,6 +189,7 @@ function originFormOf(raw: RawHead, host: string, port: number | null): string |
   const authority = end < 0 ? rest : rest.slice(0, end)
   if (canonicalHost(authority) !== host || portOf(authority) !== port) return undefined
   const target = end < 0 ? '' : rest.slice(end)
+  if (target === '' && raw.method === 'OPTIONS') return SERVER_TARGET
   return target.startsWith('/') ? target : `/${target}`
 }
 

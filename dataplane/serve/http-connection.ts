@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import type { GatewayErrorCode } from '../../model/gateway-error.ts'
 import type { ClientStream } from '../runtime/carrier.ts'
 import type { Connection } from '../runtime/client-connection.ts'
-import type { Refuse } from '../runtime/exchange-refusal.ts'
+import type { Refuse, RefusedHead } from '../runtime/exchange-refusal.ts'
 import { receiveRequest } from '../runtime/request-head.ts'
 import { HttpStream, type StreamOwner } from './http-stream.ts'
 import { closeInStages } from './staged-close.ts'
@@ -20,6 +20,8 @@ const MOST_WAITING = 64
  * shortest costs whoever sends it, and gives it back only when the connection is gone.
  */
 const MOST_AT_ONCE = 256
+
+const NO_HEAD: RefusedHead = { method: '', target: '' }
 
 /** Milliseconds without a byte taken by the client. */
 const MOST_STALL = 30_000
@@ -50,7 +52,7 @@ export class HttpConnection implements StreamOwner {
   #ending = false
   #staged = false
   #upgraded = false
-  #refusal: GatewayErrorCode | undefined
+  #refusal: { readonly code: GatewayErrorCode; readonly head: RefusedHead } | undefined
   #idleSince = performance.now()
   #takenBytes = -1
   #stalledSince = 0
@@ -121,7 +123,7 @@ export class HttpConnection implements StreamOwner {
   upgrade(req: IncomingMessage, head: Buffer): void {
     const received = receiveRequest(rawHead(req), this.clientConnection)
     if (typeof received === 'string' || !received.websocket) {
-      this.#refuse(typeof received === 'string' ? received : 'BadRequest')
+      this.#refuse(typeof received === 'string' ? received : 'BadRequest', NO_HEAD)
       return
     }
     this.#upgraded = true
@@ -129,14 +131,14 @@ export class HttpConnection implements StreamOwner {
   }
 
   /** Bytes that are no request. Answers after everything before them is answered, then closes. */
-  refuseBytes(code: GatewayErrorCode): void {
+  refuseBytes(code: GatewayErrorCode, head: RefusedHead = NO_HEAD): void {
     if (this.#upgraded || this.#ending || this.#refusal !== undefined) return
     const stream = this.#current
     if (stream === undefined) {
-      this.#refuse(code)
+      this.#refuse(code, head)
       return
     }
-    this.#refusal = code
+    this.#refusal = { code, head }
     const broken = this.#lastRequest?.complete === false
     if (broken && this.#waiting.length === 0) {
       // Inside the body of the request that is being served: it can never be complete.
@@ -144,7 +146,7 @@ export class HttpConnection implements StreamOwner {
       stream.clientGone()
       this.#current = undefined
       if (answered) this.#socket.destroy()
-      else this.#refuse(code)
+      else this.#refuse(code, head)
       return
     }
     if (broken) this.#waiting.pop()
@@ -177,7 +179,7 @@ export class HttpConnection implements StreamOwner {
       this.#socket.resume()
     }
     if (next !== undefined && !this.#ending) this.#serve(next.req, next.res)
-    else if (this.#refusal !== undefined && !this.#ending) this.#refuse(this.#refusal)
+    else if (this.#refusal !== undefined && !this.#ending) this.#refuse(this.#refusal.code, this.#refusal.head)
   }
 
   streamCut(reset: boolean): void {
@@ -217,9 +219,9 @@ export class HttpConnection implements StreamOwner {
   }
 
   /** Answers bytes that never became a request, and closes. */
-  #refuse(code: GatewayErrorCode): void {
+  #refuse(code: GatewayErrorCode, head: RefusedHead): void {
     if (this.#ending) return
-    const problem = this.#parts.refuse(this.clientConnection, { method: '', target: '' }, code)
+    const problem = this.#parts.refuse(this.clientConnection, head, code)
     if (this.#socket.writable) this.#socket.write(problemText(problem), 'latin1')
     this.#end()
   }

@@ -211,6 +211,36 @@ describe('one connection', () => {
     }
   })
 
+  it('answers for itself what is asked of the server itself', async () => {
+    const { open, backend, context } = await setUp({}, echo)
+    const client = await open()
+    for (const target of ['*', 'http://app.test']) {
+      const answer = await client.request(`OPTIONS ${target} HTTP/1.1\r\nHost: app.test\r\n\r\n`)
+      expect([answer.status, field(answer.fields, 'allow')]).toEqual([
+        204,
+        'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS',
+      ])
+    }
+    expect((await client.request('OPTIONS * HTTP/1.1\r\nHost: nobody.test\r\n\r\n')).status).toBe(404)
+    expect((await client.request('OPTIONS / HTTP/1.1\r\nHost: app.test\r\n\r\n')).status).toBe(200)
+    expect(backend.scripts.length).toBe(1)
+    expect(context.records[0]).toMatchObject({ tenant: 'acme', path: '*', status: 204 })
+    expect((await client.request('GET * HTTP/1.1\r\nHost: app.test\r\n\r\n')).status).toBe(400)
+  })
+
+  it('logs whom a CONNECT wanted, and no password of any target', async () => {
+    const { open, context } = await setUp()
+    for (const target of ['joe:s3cret@b.test:443', 'b.test:443']) {
+      await (await open()).request(`CONNECT ${target} HTTP/1.1\r\nHost: b.test:443\r\n\r\n`)
+    }
+    await (await open()).request('GET http://joe:s3cret@app.test/p@q?a=@ HTTP/1.1\r\nHost: app.test\r\n\r\n')
+    expect(context.records.map(({ method, path, query }) => [method, path, query])).toEqual([
+      ['CONNECT', 'b.test:443', ''],
+      ['CONNECT', 'b.test:443', ''],
+      ['GET', 'http://app.test/p@q', 'a=@'],
+    ])
+  })
+
   it('refuses a handshake behind an unanswered request', async () => {
     const { open, backend } = await setUp()
     const client = await open()
@@ -275,6 +305,24 @@ describe('a drain', () => {
     const drained = listener.drain(2_000)
     const answer = await client.request(get)
     expect([answer.status, field(answer.fields, 'connection')]).toEqual([200, 'close'])
+    await client.closed()
+    client.socket.end()
+    expect(await drained).toEqual({ finished: 1, cut: 0 })
+  })
+
+  it('answers what it has read: all requests that wait, the last one with the news', async () => {
+    const { open, backend, listener } = await setUp()
+    const client = await open()
+    const get = (at: number) => `GET /${at} HTTP/1.1\r\nHost: app.test\r\n\r\n`
+    await client.send(get(0) + get(1) + get(2))
+    const first = await backend.next()
+    const drained = listener.drain(5_000)
+    first.answer(200)
+    expect(field((await client.answer()).fields, 'connection')).not.toBe('close')
+    ;(await backend.next()).answer(200)
+    expect(field((await client.answer()).fields, 'connection')).not.toBe('close')
+    ;(await backend.next()).answer(200)
+    expect(field((await client.answer()).fields, 'connection')).toBe('close')
     await client.closed()
     client.socket.end()
     expect(await drained).toEqual({ finished: 1, cut: 0 })

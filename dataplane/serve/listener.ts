@@ -213,7 +213,7 @@ class FastifyListener implements DataListener {
     server.on('upgrade', (req, socket, head) => this.#of(socket as Socket)?.upgrade(req, head))
     server.on('connect', (req, stream) => {
       stream.on('error', () => {})
-      this.#of(req.socket)?.refuseBytes('MethodNotAllowed')
+      this.#of(req.socket)?.refuseBytes('MethodNotAllowed', { method: 'CONNECT', target: req.url ?? '' })
     })
     // Nobody else listens once the port is open: a descriptor that is not to be had (EMFILE) would end the worker.
     server.on('error', (error) => this.#options.fault(error))

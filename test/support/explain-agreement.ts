@@ -44,6 +44,7 @@ export type Tally = Map<string, number>
 /** Draws one world and asks it `requests` times. Throws an Error that names the seed where the two disagree. */
 export async function compareInWorld(seed: number, requests: number, tally: Tally): Promise<void> {
   const draw = new Draw(randomFrom(seed))
+  const httpsPort = draw.of([443, 8443])
   const pools = new Map<string, Pool>()
   const shards = new Map(['acme', 'globex'].map((tenant) => [tenant, drawShard(draw, tenant, pools)] as const))
   const world = new ExplainWorld({
@@ -54,8 +55,9 @@ export async function compareInWorld(seed: number, requests: number, tally: Tall
     policies: POLICIES,
     trusted: new AddressRanges([]),
     hasDefaultCertificate: true,
+    httpsPort,
   })
-  const context = createContext(shards, pools)
+  const context = createContext(shards, pools, httpsPort)
   const handler = createHandler(context)
   try {
     for (let count = 0; count < requests; count += 1) {
@@ -131,7 +133,11 @@ function verifiedFor(world: ExplainWorld, name: string): string {
   return world.identity(name)?.clientValidation?.authorityKey ?? ''
 }
 
-function createContext(shards: ReadonlyMap<string, TenantShard>, pools: ReadonlyMap<string, Pool>): TestContext {
+function createContext(
+  shards: ReadonlyMap<string, TenantShard>,
+  pools: ReadonlyMap<string, Pool>,
+  httpsPort: number,
+): TestContext {
   const state = createLocalState()
   const backends: Backends = {
     backend: (plan, _route, tenant) => {
@@ -157,7 +163,7 @@ function createContext(shards: ReadonlyMap<string, TenantShard>, pools: Readonly
   for (const [tenant, shard] of shards) {
     hosts.replace(tenant, buildTenant(shard, { state, pools: backends, filters: FILTERS }))
   }
-  return createTestContext(hosts, state)
+  return createTestContext(hosts, state, () => httpsPort)
 }
 
 /** Choices by the world's own numbers. */

@@ -28,6 +28,8 @@ export interface GatewayOptions {
   readonly trustForwarded?: readonly string[]
   /** Serve TLS too. */
   readonly tls?: TlsTableOptions
+  /** Where clients find https; 443 by default. */
+  readonly publicHttpsPort?: 'listener'
   /** Endpoint ranges that the operator allows; the loopback by default. */
   readonly allowEndpoints?: readonly string[]
 }
@@ -69,7 +71,9 @@ class OneThreadGateway implements TestGateway {
   constructor(options: GatewayOptions) {
     this.#options = options
     this.tls = new TlsTable(options.tls ?? {})
-    this.context = createTestContext(this.hosts, this.#state)
+    this.context = createTestContext(this.hosts, this.#state, () =>
+      options.publicHttpsPort === 'listener' ? this.tlsPort : 443,
+    )
   }
 
   get port(): number {

@@ -45,6 +45,7 @@ export async function replay(file: string, result: CompileResult): Promise<reado
     policies: POLICIES,
     trusted: new AddressRanges([]),
     hasDefaultCertificate: true,
+    httpsPort: 443,
   })
   const context = createContext(snapshot)
   const problems: string[] = []

@@ -14,7 +14,11 @@ export interface TestContext extends ServeContext {
 }
 
 /** @param hosts what is served; @param state the program's own state, so that counters are the same. */
-export function createTestContext(hosts: HostIndex, state: LocalState = createLocalState()): TestContext {
+export function createTestContext(
+  hosts: HostIndex,
+  state: LocalState = createLocalState(),
+  httpsPort: () => number = () => 443,
+): TestContext {
   const records: AccessRecord[] = []
   const faults: { error: unknown; where: FaultPlace }[] = []
   const leases = new LeaseRegistry(state.now)
@@ -27,7 +31,7 @@ export function createTestContext(hosts: HostIndex, state: LocalState = createLo
     log: { write: (record) => void records.push(record), flush: async () => {} },
     requestIds: new RequestIds('00000000feedc0de'),
     fault: (error, where) => void faults.push({ error, where }),
-    draining: () => false,
+    httpsPort,
     wallClock: () => Date.now(),
     close: () => leases.stop(),
   }

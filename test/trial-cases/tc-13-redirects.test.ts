@@ -3,12 +3,13 @@ import { expect, it } from 'vitest'
 import { makeCa, makeLeaf } from '../support/certificates.ts'
 import { startBackend } from '../support/backend.ts'
 import { field } from '../support/client-call.ts'
+import type { GatewayOptions } from '../support/gateway.ts'
 import { ask, createTrial } from '../support/trial.ts'
 import { certificate, route, service, tenant, to, world } from '../support/world.ts'
 
 const trial = createTrial()
 
-async function setUp(trustForwarded: readonly string[]) {
+async function setUp(trustForwarded: readonly string[], more: GatewayOptions = {}) {
   const web = await trial.keep(startBackend('web'))
   const leaf = await makeLeaf(await makeCa(), { names: ['web.test'] })
   return trial.gateway(
@@ -18,7 +19,7 @@ async function setUp(trustForwarded: readonly string[]) {
       service('web', [web.port]),
       route('r1', ['web.test'], [to('web')], { tls: { certificateRefs: [{ name: 'web-tls' }] } }),
     ),
-    { trustForwarded },
+    { trustForwarded, ...more },
   )
 }
 
@@ -38,4 +39,13 @@ it('believes nobody else, and never shows a port', async () => {
     const answer = await ask(port, host, '/a?b=1', { fields: ['X-Forwarded-Proto', 'https'] })
     expect([host, answer.status, field(answer.fields, 'location')]).toEqual([host, 308, 'https://web.test/a?b=1'])
   }
+})
+
+it('leads to where TLS listens where nobody stands in front, and past every listener where a hop does', async () => {
+  const alone = await setUp([], { tls: {}, publicHttpsPort: 'listener' })
+  const answer = await ask(alone.port, 'web.test', '/a')
+  expect([answer.status, field(answer.fields, 'location')]).toEqual([308, `https://web.test:${alone.tlsPort}/a`])
+  const behind = await setUp(['127.0.0.1/32'], { tls: {}, publicHttpsPort: 'listener' })
+  const hop = await ask(behind.port, 'web.test', '/a', { fields: ['X-Forwarded-Proto', 'http'] })
+  expect([hop.status, field(hop.fields, 'location')]).toEqual([308, 'https://web.test/a'])
 })
