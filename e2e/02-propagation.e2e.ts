@@ -13,6 +13,8 @@ const COUNT = ALL ? 300 : 30
 const TENANT = 'prop'
 const NEIGHBOUR = 'noisy'
 const GIVE_UP = 10_000
+const MOST_UNDER_WAY = 50
+const TIME = ALL ? 900_000 : 120_000
 
 let api: Api
 let gateways: readonly GatewayAddress[]
@@ -32,14 +34,14 @@ afterAll(() => {
   if (ALL) removeTenant(NEIGHBOUR)
 })
 
-test(`${COUNT} Routes one by one: 404, then 200, nothing else`, async () => {
+test(`${COUNT} Routes one by one: 404, then 200, nothing else`, { timeout: TIME }, async () => {
   onTestFailed(() => console.log(describeInstallation()))
   const times = await createRoutes('calm', COUNT)
   report(`${COUNT} routes`, times)
-  expect(quantile(times, 0.99)).toBeLessThan(1_000)
+  expect(quantile(times, 0.99)).toBeLessThan(2_000)
 })
 
-test.runIf(ALL)('the same while another tenant edits 100 times a second', async () => {
+test.runIf(ALL)('the same while another tenant edits 100 times a second', { timeout: 2 * TIME }, async () => {
   const configMaps = (edit: number) => ({
     path: `/api/v1/namespaces/${NEIGHBOUR}/configmaps/unrelated`,
     body: { data: { edit: String(edit) } },
@@ -112,19 +114,23 @@ async function besideEdits<Result>(
   edit: (count: number) => { readonly path: string; readonly body: unknown },
   run: () => Promise<Result>,
 ): Promise<{ readonly result: Result; readonly perSecond: number }> {
-  let count = 0
+  let sent = 0
+  let done = 0
   const began = performance.now()
   const timer = setInterval(() => {
-    // Timers come late on a busy machine: as many as are due.
+    // Timers come late on a busy machine: as many as are due, unless the API server is behind already.
     const due = Math.floor((performance.now() - began) / 10)
-    while (count < due) {
-      const { path, body } = edit(count++)
-      api.call('PATCH', path, body).catch(() => undefined)
+    while (sent < due && sent - done < MOST_UNDER_WAY) {
+      const { path, body } = edit(sent++)
+      api.call('PATCH', path, body).then(
+        () => done++,
+        () => done++,
+      )
     }
   }, 10)
   try {
     const result = await run()
-    return { result, perSecond: (count * 1_000) / (performance.now() - began) }
+    return { result, perSecond: (done * 1_000) / (performance.now() - began) }
   } finally {
     clearInterval(timer)
   }

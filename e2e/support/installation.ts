@@ -1,6 +1,6 @@
 // Atrium as the tests install it, and where they reach it. One release in `atrium-system`, shared by all files.
 import { join } from 'node:path'
-import { get, helm, kubectl } from './kubectl.ts'
+import { get, helm, kubectl, tryKubectl } from './kubectl.ts'
 import { reachable } from './reachable.ts'
 
 export const NAMESPACE = 'atrium-system'
@@ -87,7 +87,10 @@ export function describeInstallation(): string {
   for (const component of ['controller', 'dataplane'] as const) {
     for (const { metadata } of podsOf(component)) {
       lines.push(`kubectl logs ${metadata.name}`)
-      outputs.push(kubectl(['logs', '-n', NAMESPACE, metadata.name, '--tail=30']))
+      // Not the access log: it says what clients did, and there is much of it.
+      const { stdout } = tryKubectl(['logs', '-n', NAMESPACE, metadata.name, '--tail=500'])
+      const told = stdout.split('\n').filter((line) => !line.includes('"event.name":"http.access"'))
+      outputs.push(told.slice(-30).join('\n'))
     }
   }
   return lines.map((line, index) => `$ ${line}\n${outputs[index]}`).join('\n')

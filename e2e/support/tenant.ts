@@ -15,6 +15,8 @@ process.on('SIGTERM', () => setTimeout(() => server.close(() => process.exit()),
 
 /** Makes a tenant of that name, in a namespace of that name, for every host under `<name>.test`. Waits for its backend. */
 export function makeTenant(name: string, replicas = 1): void {
+  removeTenant(name)
+  kubectl(['wait', '--for=delete', `namespace/${name}`, '--timeout=120s'])
   const image = imageOfAtrium()
   const tenant = {
     apiVersion: 'atrium.dev/v1alpha1',
