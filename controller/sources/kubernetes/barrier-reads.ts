@@ -2,8 +2,7 @@
 // the API server without a resourceVersion. source.ts calls them for each round and merges the answers.
 import type { ApiClient, ApiResponse } from './client.ts'
 import { API_RESOURCES, listPath } from './kinds.ts'
-import { itemsOf } from './keep-object.ts'
-import { isRecord, recordIn, textIn } from './raw.ts'
+import { readPages } from './read-pages.ts'
 
 const TIMEOUT_MS = 5_000
 const PAGE = 500
@@ -15,24 +14,15 @@ export async function readNamespacePolicies(
   signal: AbortSignal,
 ): Promise<{ readonly items: readonly unknown[]; readonly version: string }> {
   const resource = API_RESOURCES.Policy
-  const path = listPath(resource, resource.prefixes[0] ?? '', namespace)
   const items: unknown[] = []
-  let version = ''
-  let proceed = ''
-  do {
-    const response = await client.request({
-      path,
-      query: { limit: PAGE, continue: proceed === '' ? undefined : proceed },
-      signal,
-      timeoutMs: TIMEOUT_MS,
-    })
-    if (response.status !== 200) throw refused('policies', response)
-    const metadata = isRecord(response.body) ? recordIn(response.body, 'metadata') : {}
-    if (version === '') version = textIn(metadata, 'resourceVersion')
-    items.push(...itemsOf(response.body))
-    proceed = textIn(metadata, 'continue')
-  } while (proceed !== '')
-  return { items, version }
+  const read = await readPages({
+    client,
+    request: { path: listPath(resource, resource.prefixes[0] ?? '', namespace), signal, timeoutMs: TIMEOUT_MS },
+    pageSize: PAGE,
+    onItems: (page) => items.push(...page),
+  })
+  if (!read.complete) throw refused('policies', read.response)
+  return { items, version: read.version }
 }
 
 /** A Tenant; undefined where it is gone. Rejects with one sentence. */

@@ -2,7 +2,7 @@
 // Secrets. Two kept forms that are equal mean that nobody needs to be woken, whatever else changed in the object.
 import type { Kind, Material, ObjectMeta, SourceObject } from '../../../model/resources.ts'
 import { readMaterial } from '../file/read-material.ts'
-import { isRecord, listIn, type RawRecord, recordIn, textIn } from './raw.ts'
+import { isRecord, type RawRecord, recordIn, textIn } from './raw.ts'
 
 /** Names an object of one kind. */
 export interface RawIdentity {
@@ -143,9 +143,4 @@ export function sameValue(a: unknown, b: unknown): boolean {
   return (
     keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && sameValue(a[key], b[key]))
   )
-}
-
-/** Items of a list answer. */
-export function itemsOf(body: unknown): readonly unknown[] {
-  return isRecord(body) ? listIn(body, 'items') : []
 }

@@ -182,6 +182,22 @@ describe('material', () => {
     await until(() => api.watches('secrets').length === count)
   })
 
+  test('goes back with the world, told by those who found out', async () => {
+    put(api, namespace('a'))
+    put(api, secret('a', 'tls', { 'tls.key': 'old key' }))
+    put(api, route('a', 'one', { certificateRefs: [{ name: 'tls' }] }))
+    const backup = api.store.snapshot()
+    await start()
+    const key = () => find(source.read(), secretRef('a', 'tls'))?.material?.certificate?.keyPem.reveal()
+    await until(() => api.watches('secrets').length === 1)
+    put(api, secret('a', 'tls', { 'tls.key': 'new key' }))
+    await until(() => key() === 'new key')
+    api.store.advance(1_000)
+    await until(() => Number(api.watches('secrets')[0]?.query.get('resourceVersion') ?? 0) > 1_000)
+    api.store.restore(backup)
+    await until(() => key() === 'old key')
+  })
+
   test('a server without HTTP/2 serves too', async () => {
     await api.stop()
     api = await FakeApi.start({ http2: false })

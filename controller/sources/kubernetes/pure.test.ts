@@ -215,6 +215,27 @@ describe('the cache', () => {
     expect(world.get('y')).toEqual({ spec: { ports: [{ port: 3 }] } })
   })
 
+  test('what a merged list is newer than brings nothing back, for a moment either', () => {
+    const { cache, edits } = make()
+    cache.apply(raw('x', 5, 1), false)
+    cache.mergeNamespace('a', [raw('y', 8, 1)], '10')
+    const told = edits.length
+    cache.apply(raw('x', 7, 2), false)
+    cache.apply(raw('x', 9, 2), true)
+    expect(edits).toHaveLength(told)
+    cache.apply(raw('x', 11, 3), false)
+    expect(cache.get('a', 'x')?.body).toEqual({ spec: { ports: [{ port: 3 }] } })
+  })
+
+  test('a list that was on its way while a newer one was merged changes nothing there', () => {
+    const { cache, world } = make()
+    const listing = cache.beginList()
+    cache.listed(listing, raw('x', 5, 1))
+    cache.mergeNamespace('a', [raw('y', 8, 1)], '10')
+    cache.endList(listing, '6', false)
+    expect([...world.keys()]).toEqual(['y'])
+  })
+
   test('a repeated list edits nothing', () => {
     const { cache, edits } = make()
     for (let round = 0; round < 2; round++) {

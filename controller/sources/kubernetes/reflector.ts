@@ -1,12 +1,11 @@
 // List-and-watch of one resource, meant never to go blind: whatever fails is tried again, what was read stays in use, a
 // watch that says nothing is not believed. Feeds a KindCache. source.ts makes one for each kind, material-watches more.
-import type { ApiClient, ApiResponse } from './client.ts'
+import type { ApiClient, ApiRequest, ApiResponse } from './client.ts'
 import { ApiFailure } from './api-failure.ts'
 import { Backoff } from './backoff.ts'
 import type { KindCache, Listing } from './kind-cache.ts'
 import { type ApiResource, listPath } from './kinds.ts'
-import { itemsOf } from './keep-object.ts'
-import { isRecord, recordIn, textIn } from './raw.ts'
+import { readPages, versionOf } from './read-pages.ts'
 import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
 import { isOlder, newerVersion } from './resource-version.ts'
 import { readWatchEvent } from './watch-event.ts'
@@ -230,27 +229,31 @@ export class Reflector {
     )
   }
 
-  // All pages of a consistent list; undefined where the kind does not exist and need not.
+  // The version of a complete list; undefined where the kind does not exist and need not.
   async #pages(listing: Listing): Promise<string | undefined> {
-    let version: string | undefined
-    let proceed = ''
-    do {
-      const response = await this.#ask({ limit: this.#pageSize, continue: proceed === '' ? undefined : proceed })
-      if (response.status === 404 && proceed === '') {
-        this.#absent()
-        return undefined
-      }
-      // The rest of the list is gone; the next attempt starts over.
-      if (response.status === 410) throw new RoundFailure(`listing ${this.#resource.plural} took too long`)
-      this.#check(response, 'listed')
-      const metadata = isRecord(response.body) ? recordIn(response.body, 'metadata') : {}
-      version ??= textIn(metadata, 'resourceVersion')
-      for (const item of itemsOf(response.body)) this.#options.cache.listed(listing, item)
-      proceed = textIn(metadata, 'continue')
-      this.#lastEventAt = Date.now()
-    } while (proceed !== '')
-    if (version === '') throw new RoundFailure(`the list of ${this.#resource.plural} has no resourceVersion`)
-    return version
+    const { client, cache } = this.#options
+    const { plural } = this.#resource
+    const read = await this.#bounded(
+      readPages({
+        client,
+        request: this.#request(this.#timing.listTimeoutMs),
+        pageSize: this.#pageSize,
+        onItems: (items) => {
+          for (const item of items) cache.listed(listing, item)
+          this.#lastEventAt = Date.now()
+        },
+      }),
+    )
+    if (read.complete) {
+      this.#absentOnce = false
+      if (read.version === '') throw new RoundFailure(`the list of ${plural} has no resourceVersion`)
+      return read.version
+    }
+    if (read.response.status === 404 && read.first) this.#absent()
+    // The rest of the list is gone; the next attempt starts over.
+    if (read.response.status === 410) throw new RoundFailure(`listing ${plural} took too long`)
+    this.#check(read.response, 'listed')
+    return undefined
   }
 
   #absent(): void {
@@ -275,10 +278,7 @@ export class Reflector {
     const { status } = response
     const { plural } = this.#resource
     const where = this.#options.namespace === undefined ? '' : ` in namespace ${this.#options.namespace}`
-    if (status === 200) {
-      this.#absentOnce = false
-      return
-    }
+    if (status === 200) return
     const kept = this.#synced ? '; what was read before stays in use' : ''
     if (status === 403) throw new RoundFailure(`${plural}${where} may not be ${done} (403): rights are missing${kept}`)
     if (status === 401) throw new RoundFailure(`the API server does not accept the credentials (401)${kept}`)
@@ -289,27 +289,26 @@ export class Reflector {
     )
   }
 
-  async #ask(
-    query: Readonly<Record<string, string | number | undefined>>,
-    timeoutMs = this.#timing.listTimeoutMs,
-  ): Promise<ApiResponse> {
+  // A page of large objects: fewer at a time, down to one.
+  async #bounded<Answer>(reading: Promise<Answer>): Promise<Answer> {
     try {
-      return await this.#options.client.request({
-        path: this.#path(),
-        query: { ...this.#selectors(), ...query },
-        signal: this.#abort.signal,
-        timeoutMs,
-        maxBytes: this.#timing.pageBytes,
-        shared: this.#options.shared === true,
-        freshConnection: this.#fresh,
-      })
+      return await reading
     } catch (error) {
-      // A page of large objects: fewer at a time, down to one.
-      if (error instanceof ApiFailure && error.kind === 'tooLarge' && this.#pageSize > 1) {
-        this.#pageSize = Math.max(1, Math.floor(this.#pageSize / 4))
-        throw new RoundFailure(error.message, 'none')
-      }
-      throw error
+      if (!(error instanceof ApiFailure && error.kind === 'tooLarge') || this.#pageSize === 1) throw error
+      this.#pageSize = Math.max(1, Math.floor(this.#pageSize / 4))
+      throw new RoundFailure(error.message, 'none')
+    }
+  }
+
+  #request(timeoutMs: number): ApiRequest {
+    return {
+      path: this.#path(),
+      query: this.#selectors(),
+      signal: this.#abort.signal,
+      timeoutMs,
+      maxBytes: this.#timing.pageBytes,
+      shared: this.#options.shared === true,
+      freshConnection: this.#fresh,
     }
   }
 
@@ -327,10 +326,11 @@ export class Reflector {
 
   // A watch from a version that the server has not reached yet says nothing at all, so its version is asked first.
   async #probe(version: string): Promise<void> {
-    const response = await this.#ask({ limit: 1 }, this.#timing.headTimeoutMs)
+    const request = this.#request(this.#timing.headTimeoutMs)
+    const response = await this.#options.client.request({ ...request, query: { ...request.query, limit: 1 } })
     if (response.status !== 404) this.#check(response, 'listed')
     this.#probeFirst = false
-    const now = isRecord(response.body) ? textIn(recordIn(response.body, 'metadata'), 'resourceVersion') : ''
+    const now = versionOf(response.body)
     if (response.status === 404 || isOlder(now, version)) this.#version = undefined
     else this.#lastEventAt = Date.now()
   }
@@ -340,20 +340,16 @@ export class Reflector {
     const round = new WatchRound(this.#timing.silenceMs)
     this.#interrupt = () => round.interrupt()
     try {
+      const request = this.#request(this.#timing.headTimeoutMs)
       const answer = await this.#options.client.watch({
-        path: this.#path(),
+        ...request,
         query: {
-          ...this.#selectors(),
+          ...request.query,
           watch: true,
           resourceVersion: from,
           allowWatchBookmarks: true,
           timeoutSeconds: Math.max(1, Math.round(low + Math.random() * (high - low))),
         },
-        signal: this.#abort.signal,
-        timeoutMs: this.#timing.headTimeoutMs,
-        maxBytes: this.#timing.pageBytes,
-        shared: this.#options.shared === true,
-        freshConnection: this.#fresh,
         onLine: (line) => this.#line(line, round),
         onEnd: (failure) => round.end(failure),
       })
