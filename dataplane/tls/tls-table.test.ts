@@ -386,6 +386,45 @@ describe('hostile clients', () => {
     expect(table.handshaking).toBe(0)
   })
 
+  it('that say nothing leave their places to whoever comes', async () => {
+    const { table, secured, port } = await listen({ maxHandshakes: 4 })
+    table.replace('acme', oneShard())
+    for (let count = 0; count < 12; count += 1) {
+      const socket = connectPlain(port, '127.0.0.1')
+      socket.on('error', () => undefined)
+      cleanups.push(() => socket.destroy())
+      await once(socket, 'connect')
+    }
+    await expect.poll(() => table.handshaking).toBe(4)
+    for (let count = 1; count <= 5; count += 1) {
+      await tryConnect(port, { servername: 'one.test' })
+      expect(secured).toHaveLength(count)
+    }
+    expect(table.handshaking).toBeLessThanOrEqual(3)
+  })
+
+  it('that say a name and nothing more lose their places after a second, not before', async () => {
+    const { table, port } = await listen({ maxHandshakes: 2 })
+    table.replace('acme', oneShard())
+    const relay = createServer((socket) => {
+      const onward = connectPlain({ port, host: '127.0.0.1' })
+      for (const end of [socket, onward]) end.on('error', () => undefined)
+      socket.once('data', (hello: Buffer) => onward.write(hello))
+      cleanups.push(() => {
+        socket.destroy()
+        onward.destroy()
+      })
+    })
+    relay.listen(0, '127.0.0.1')
+    await once(relay, 'listening')
+    cleanups.push(() => relay.close())
+    tryConnect((relay.address() as AddressInfo).port, { servername: 'one.test' }).catch(() => undefined)
+    await expect.poll(() => table.handshaking).toBe(1)
+    await expect(tryConnect(port, { servername: 'one.test' })).rejects.toThrow()
+    await new Promise((resolve) => setTimeout(resolve, 1_100))
+    await tryConnect(port, { servername: 'one.test' })
+  })
+
   it('that send the ClientHello byte by byte are served', async () => {
     const { table, secured, port } = await listen()
     table.replace('acme', oneShard())

@@ -27,7 +27,10 @@ export interface TlsTableOptions {
   readonly maxContexts?: number
   /** From the connection to the end of the handshake. Default 5,000. */
   readonly handshakeTimeout?: number
-  /** Handshakes that run at once; half of them at most for the names of one tenant. Default 1,024. */
+  /**
+   * Handshakes that run at once; half of them at most for the names of one tenant. Default 1,024. Where all places are
+   * taken, one who has said nothing yet goes for whoever comes, or one who was asked and does not answer.
+   */
   readonly maxHandshakes?: number
   /** How long a connection may finish its work once its client certificate counts no longer. Default 20,000. */
   readonly revocationGrace?: number
@@ -42,6 +45,8 @@ interface Handshake {
   readonly socket: Socket
   readonly ready: (secure: TLSSocket) => void
   readonly timer: NodeJS.Timeout
+  /** Monotonic milliseconds. */
+  readonly startedAt: number
   /** Owner of the name, once it is known. */
   tenant: string | undefined
   serverName: string
@@ -55,6 +60,9 @@ interface Established {
   readonly description: ConnectionTls
   closing: boolean
 }
+
+/** Milliseconds after which a handshake may lose its place: three round trips to the far end of the world. */
+const STALLED_AFTER = 1_000
 
 const ALERT_HANDSHAKE_FAILURE = 40
 const ALERT_UNRECOGNIZED_NAME = 112
@@ -70,7 +78,10 @@ export class TlsTable implements TlsFront {
   readonly #nobody = {}
   /** By the four ends of the connection: node tells a secure socket's listener nothing else that both sides know. */
   readonly #running = new Map<string, Handshake>()
-  readonly #runningOf = new Map<string, number>()
+  /** Those whose name is known, by its tenant, the oldest first. */
+  readonly #runningOf = new Map<string, Set<Handshake>>()
+  /** Those that have not said a name yet, the oldest first. */
+  readonly #silent = new Set<Handshake>()
   readonly #established = new WeakMap<TLSSocket, Established>()
   /** Open connections by the tenant of their name. */
   readonly #open = new Map<string, Set<Established>>()
@@ -110,7 +121,7 @@ export class TlsTable implements TlsFront {
   accept(socket: Socket, ready: (secure: TLSSocket) => void): void {
     // A socket without this listener ends the process when the client resets it.
     socket.on('error', () => socket.destroy())
-    if (this.#handshaking >= this.#maxHandshakes) {
+    if (this.#handshaking >= this.#maxHandshakes && !this.#makeRoom()) {
       socket.destroy()
       return
     }
@@ -119,11 +130,13 @@ export class TlsTable implements TlsFront {
       socket,
       ready,
       timer: setTimeout(() => socket.destroy(), this.#handshakeTimeout),
+      startedAt: performance.now(),
       tenant: undefined,
       serverName: '',
       identity: undefined,
       done: false,
     }
+    this.#silent.add(handshake)
     socket.once('close', () => this.#finish(handshake))
     readHello(socket, (serverName) => {
       if (serverName === undefined) socket.destroy()
@@ -156,8 +169,29 @@ export class TlsTable implements TlsFront {
     return this.#options.maxHandshakes ?? 1_024
   }
 
+  /** Takes a place from who holds it for nothing. A client says its name with its first packet. */
+  #makeRoom(): boolean {
+    for (const handshake of this.#silent) return this.#evict(handshake)
+    for (const running of this.#runningOf.values()) if (this.#endStalled(running)) return true
+    return false
+  }
+
+  #endStalled(running: ReadonlySet<Handshake>): boolean {
+    for (const handshake of running) {
+      return performance.now() - handshake.startedAt > STALLED_AFTER && this.#evict(handshake)
+    }
+    return false
+  }
+
+  #evict(handshake: Handshake): true {
+    handshake.socket.destroy()
+    this.#finish(handshake)
+    return true
+  }
+
   /** The name is known: whose is it, may another handshake of theirs run, and then run it. */
   #greet(handshake: Handshake, rawName: string): void {
+    if (handshake.done) return
     const name = canonicalName(rawName)
     if (name === undefined) {
       refuse(handshake.socket, ALERT_UNRECOGNIZED_NAME)
@@ -165,12 +199,14 @@ export class TlsTable implements TlsFront {
     }
     const identity = name === '' ? undefined : this.#names.lookup(name)
     const tenant = identity?.tenant ?? ''
-    const running = this.#runningOf.get(tenant) ?? 0
-    if (running >= Math.max(1, this.#maxHandshakes / 2)) {
+    const running = this.#runningOf.get(tenant) ?? new Set()
+    if (running.size >= Math.max(1, this.#maxHandshakes / 2) && !this.#endStalled(running)) {
       handshake.socket.destroy()
       return
     }
-    this.#runningOf.set(tenant, running + 1)
+    this.#silent.delete(handshake)
+    this.#runningOf.set(tenant, running)
+    running.add(handshake)
     handshake.tenant = tenant
     handshake.serverName = name
     handshake.identity = identity
@@ -269,10 +305,10 @@ export class TlsTable implements TlsFront {
     handshake.done = true
     clearTimeout(handshake.timer)
     this.#handshaking -= 1
-    if (handshake.tenant === undefined) return
-    const running = (this.#runningOf.get(handshake.tenant) ?? 1) - 1
-    if (running === 0) this.#runningOf.delete(handshake.tenant)
-    else this.#runningOf.set(handshake.tenant, running)
+    this.#silent.delete(handshake)
+    const running = handshake.tenant === undefined ? undefined : this.#runningOf.get(handshake.tenant)
+    running?.delete(handshake)
+    if (running?.size === 0 && handshake.tenant !== undefined) this.#runningOf.delete(handshake.tenant)
   }
 
   #isRevoked(description: ConnectionTls): boolean {
