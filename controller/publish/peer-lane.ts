@@ -123,7 +123,8 @@ export class PeerLane {
     try {
       for (;;) {
         const round = this.#wanted
-        if (this.#stopped || round === undefined || round === this.#reached || !this.#options.mayPush()) return
+        if (this.#stopped || round === undefined || round === this.#reached) return
+        if (round.isSuperseded || !this.#options.mayPush()) return
         await this.#try(round)
       }
     } finally {

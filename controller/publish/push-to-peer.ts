@@ -81,6 +81,7 @@ class Push {
 
   /** The short road; undefined where it does not lead there. */
   async endpointsOnly(base: string): Promise<PushAcknowledgement | undefined> {
+    this.#checkRound()
     const difference = this.#content.difference(base)
     if (difference.base === null || difference.shards.length > 0 || difference.pools.length > FEW_POOLS)
       return undefined
@@ -98,8 +99,7 @@ class Push {
     // A pod of which nothing is known may well have everything; if not, it says what it has.
     let difference = this.#content.difference(base ?? this.#set().root)
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      // Differences lead to the newest set, and this round's position must not name two sets.
-      if (this.#round.isSuperseded) throw new PushSuperseded()
+      this.#checkRound()
       const set = this.#set()
       const manifest = this.#content.manifest(this.#source.release, this.#round.position, difference)
       const answer = await this.#post(PUSH_PATHS.manifest, JSON.stringify(manifest), readManifestAnswer, QUICK)
@@ -151,6 +151,11 @@ class Push {
       return better.base === tried.base ? this.#content.difference(null) : better
     }
     throw new PushFailed(refused?.message ?? 'it refused without a word')
+  }
+
+  /** Differences lead to the newest set, and the position of a round must not name two sets. */
+  #checkRound(): void {
+    if (this.#round.isSuperseded) throw new PushSuperseded()
   }
 
   #choose(formats: readonly number[] | undefined): SnapshotContent {

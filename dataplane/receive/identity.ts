@@ -1,5 +1,6 @@
 // The certificate of this pod: a key that never leaves the process, a request with the projected token to any controller,
-// renewed at a third of its life. Believes the authorities of the mounted file, and whatever came last from a controller.
+// renewed at a third of its life. Believes the authorities of the mounted file, and, until that changes, those that came
+// with the certificate.
 import 'reflect-metadata'
 import { generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
@@ -23,6 +24,8 @@ export interface PodIdentityOptions {
   readonly controllers: Controllers
   /** Milliseconds since the epoch. */
   readonly now: () => number
+  /** How often the bundle is read again, milliseconds. */
+  readonly lookEvery: number
   /** A number from 0 to 1. */
   readonly random: () => number
   /** Shown from now on. */
@@ -35,8 +38,6 @@ export interface PodIdentityOptions {
 const CALL = { timeout: 10_000, idle: 10_000 }
 const FIRST_WAIT = 250
 const LONGEST_WAIT = 5_000
-/** How often the file is looked at, and whether it is time. */
-const LOOK = 5_000
 const EC = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
 /** See the head of this file. */
@@ -53,6 +54,11 @@ export class PodIdentity {
 
   constructor(options: PodIdentityOptions) {
     this.#options = options
+  }
+
+  /** Whether there is a certificate. */
+  get has(): boolean {
+    return this.#credentials !== undefined
   }
 
   /** What is shown now. Throws before `start` is done. */
@@ -76,7 +82,7 @@ export class PodIdentity {
       })
     }
     if (this.#stopped) return undefined
-    this.#timer = setInterval(() => void this.#look(), LOOK)
+    this.#timer = setInterval(() => void this.#look(), this.#options.lookEvery)
     this.#timer.unref()
     return this.#credentials
   }
@@ -106,8 +112,9 @@ export class PodIdentity {
         return check(readSigningAnswer(await caller.json({ ...call, ...CALL })), release, uid)
       })
       const life = lifeOf(answer.certificate)
-      this.#authorities = answer.authorities
-      this.#credentials = { certificate: answer.certificate, key, authorities: answer.authorities }
+      // Either may be behind the other: the file by the kubelet, the answer by a replica that has not read it yet.
+      this.#authorities = unite(this.#file, answer.authorities)
+      this.#credentials = { certificate: answer.certificate, key, authorities: this.#authorities }
       // Not all pods at one moment.
       this.#renewAt = now() + ((life.notAfter - now()) / 3) * (0.9 + random() / 10)
       this.#warned = ''
@@ -138,6 +145,13 @@ export class PodIdentity {
     this.#warned = message
     this.#options.warn(`no certificate could be had: ${message}`)
   }
+}
+
+function unite(...bundles: readonly string[]): string {
+  const blocks = bundles.flatMap(
+    (bundle) => bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [],
+  )
+  return [...new Set(blocks)].map((block) => `${block}\n`).join('')
 }
 
 function check(read: ReturnType<typeof readSigningAnswer>, release: string, uid: string): SigningAnswer {

@@ -35,6 +35,8 @@ export interface ReceiverOptions {
   /** One sentence each. */
   readonly warn: (message: string) => void
   readonly now?: () => number
+  /** How often the mounted bundle is read again. Default 5,000. */
+  readonly lookEvery?: number
   readonly random?: () => number
   readonly resolve?: (host: string) => Promise<readonly string[]>
   /** Formats that are read. */
@@ -53,6 +55,9 @@ export interface Receiver {
   /** On which controllers are listened to; 0 before there is a certificate. */
   readonly port: number
   readonly staging: Staging
+  /** What is shown and what is believed now, PEM; '' before there is any. */
+  certificate(): string
+  authorities(): string
   /** Resolves when the port is open. */
   readonly opened: Promise<void>
   stop(): Promise<void>
@@ -98,7 +103,7 @@ class RunningReceiver implements Receiver {
             release,
             formats: this.#formats,
             digest: sha256,
-            whole: target.whole,
+            whole: () => target.whole(),
             warn,
           })
     this.staging = new Staging({
@@ -126,6 +131,7 @@ class RunningReceiver implements Receiver {
       warn,
       port: () => this.port,
       now: options.now ?? Date.now,
+      lookEvery: options.lookEvery ?? 5_000,
       renewed: (credentials) => this.#listener?.renew(credentials),
     })
     this.#puller = new Puller({
@@ -142,6 +148,14 @@ class RunningReceiver implements Receiver {
 
   get port(): number {
     return this.#listener?.port ?? this.#options.port
+  }
+
+  certificate(): string {
+    return this.#identity.has ? this.#identity.credentials.certificate : ''
+  }
+
+  authorities(): string {
+    return this.#identity.authorities
   }
 
   /** Brings back what served before the container ended. */

@@ -120,7 +120,9 @@ export interface TestController {
   readonly publisher: HttpPublisher
   readonly peers: Peers
   readonly listener: PeerListener
-  readonly credentials: PeerCredentials
+  credentials: PeerCredentials
+  /** Has another certificate made for it. */
+  renew(): Promise<void>
   leadership: Leadership
   stop(): Promise<void>
 }
@@ -190,8 +192,10 @@ export class PublishWorld {
     })
   }
 
-  static async start(): Promise<PublishWorld> {
+  /** @param shift milliseconds that are added to the clock of the authority. */
+  static async start(shift = 0): Promise<PublishWorld> {
     const world = new PublishWorld(await mkdtemp(join(tmpdir(), 'atrium-publish-')))
+    world.shift = shift
     await world.authority.maintain()
     return world
   }
@@ -211,12 +215,12 @@ export class PublishWorld {
     const uid = `controller-${++this.#uids}`
     const { credentials } = await this.authority.issue({ release: RELEASE, role: 'controller', uid }, LOCAL)
     const peers = rest.peers ?? new Peers(() => performance.now())
-    const controller = { leadership }
+    const controller = { leadership, credentials }
     const publisher = new HttpPublisher({
       release: RELEASE,
       peers,
       leadership: () => controller.leadership,
-      credentials: () => credentials,
+      credentials: () => controller.credentials,
       digest: sha256,
       ...(rest.writers === undefined ? {} : { writers: rest.writers }),
     })
@@ -249,7 +253,12 @@ export class PublishWorld {
       await listener.close()
     }
     this.#stops.push(stop)
-    return Object.assign(controller, { publisher, peers, listener, credentials, stop })
+    const renew = async () => {
+      const name = { release: RELEASE, role: 'controller', uid } as const
+      controller.credentials = (await this.authority.issue(name, LOCAL)).credentials
+      listener.renew(controller.credentials)
+    }
+    return Object.assign(controller, { publisher, peers, listener, renew, stop })
   }
 
   async pod(
