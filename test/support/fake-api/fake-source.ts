@@ -29,7 +29,7 @@ export const SHORT_TIMING: Partial<ReflectorTiming> = {
 }
 
 /** A client with the service account that the fake server wrote. */
-export async function fakeClient(api: FakeApi): Promise<ApiClient> {
+async function fakeClient(api: FakeApi): Promise<ApiClient> {
   const credentials = await readInCluster({ host: 'localhost', port: api.port, folder: api.folder })
   return createApiClient({ credentials, ping: { everyMs: 200, answerWithinMs: 200 } })
 }
