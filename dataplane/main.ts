@@ -10,6 +10,7 @@ import { Activation } from './activation.ts'
 import type { AdminListener, AdminSources } from './admin.ts'
 import type { ExplainQuery, Explanation } from './explain-types.ts'
 import type { ExplainWorld } from './explain-world.ts'
+import { descriptorLimit, mostConnections } from './descriptors.ts'
 import { canSharePorts, claimPort } from './ports.ts'
 import { type Acknowledgement, type Change, deliverFrom, manifestOf, receive } from './receive.ts'
 import { type AccessLogSink, createAccessLogSink } from './runtime/access-log-sink.ts'
@@ -341,10 +342,12 @@ class RunningDataplane implements Dataplane {
     // The limit of the container where there is one: 0, or more than there is, where there is none.
     const memory = Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
     const share = Math.floor((memory * 0.6) / workers / 1_048_576)
+    const heap = Math.max(MIN_HEAP, workerHeap ?? Math.min(4_096, Math.max(256, share)))
     return new WorkerPool({
       state: this.#state,
       settings: {
         trustForwarded,
+        maxConnections: mostConnections(descriptorLimit(), workers, heap),
         publicHttpsPort: publicHttpsPort === 'listener' ? null : publicHttpsPort,
         defaultCertificate:
           defaultCertificate === undefined
@@ -354,7 +357,7 @@ class RunningDataplane implements Dataplane {
       },
       resourceLimits: {
         // V8 ends the whole process where a heap is too small to begin with.
-        maxOldGenerationSizeMb: Math.max(MIN_HEAP, workerHeap ?? Math.min(4_096, Math.max(256, share))),
+        maxOldGenerationSizeMb: heap,
         // Many live connections fill a small young generation (dataplane-measurements 9b).
         maxYoungGenerationSizeMb: 64,
       },

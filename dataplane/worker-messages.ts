@@ -35,6 +35,8 @@ export interface WorkerSettings {
   readonly state: StateRoot
   readonly column: number
   readonly trustForwarded: readonly string[]
+  /** Client connections that it may hold. */
+  readonly maxConnections: number
   /** Where clients find https; null: where the worker listens for TLS. */
   readonly publicHttpsPort: number | null
   readonly defaultCertificate: { readonly chainPem: string; readonly keyPem: string } | null

@@ -14,6 +14,7 @@ import { createRefuse } from './runtime/exchange-refusal.ts'
 import { LeaseRegistry } from './runtime/leases.ts'
 import { PoolTable } from './runtime/pools.ts'
 import { SharedState } from './runtime/shared-state.ts'
+import { ConnectionRoom } from './serve/connection-room.ts'
 import { type DataListener, listen } from './serve/listener.ts'
 import { TlsTable } from './tls/tls-table.ts'
 import { MESSAGE_VERSION, readOrder, seal, type WorkerOrder, type WorkerReport } from './worker-messages.ts'
@@ -39,6 +40,7 @@ class ServingWorker {
   readonly #pools = new PoolTable()
   readonly #tls: TlsTable
   readonly #leases: LeaseRegistry
+  readonly #room: ConnectionRoom
   readonly #log: AccessLog
   readonly #program: WorkerProgram
   readonly #context: ServeContext
@@ -49,6 +51,7 @@ class ServingWorker {
   constructor(settings: WorkerSettings, send: Send) {
     this.#settings = settings
     this.#send = send
+    this.#room = new ConnectionRoom(settings.maxConnections)
     this.#httpsPort = settings.publicHttpsPort ?? HTTPS_PORT
     this.#trusted = new AddressRanges(settings.trustForwarded.flatMap(readCidr))
     this.#state = new SharedState(settings.state, settings.column)
@@ -126,6 +129,7 @@ class ServingWorker {
       refuse: createRefuse(this.#context),
       trustForwarded: this.#trusted,
       leases: this.#leases,
+      room: this.#room,
       fault: (error: unknown) => this.#context.fault(error, { requestId: '', tenant: '', route: null }),
     }
     const plain = await listen({ ...shared, port: order.port })

@@ -1,12 +1,10 @@
 // One request of a client on node:http, as the exchange sees it. http-connection.ts makes it when the request's turn has
 // come, watches its progress, and hears of its end.
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { ResponseHead } from '../../model/filter.ts'
 import type { BodyReader, ClientConnection, ClientEvents, ClientStream, Tunnel } from '../runtime/carrier.ts'
 import { ResponseFields, validFieldName, validFieldValue } from '../runtime/field-list.ts'
 import type { ReceivedRequest } from '../runtime/received-request.ts'
 import type { Received } from '../runtime/request-head.ts'
-import { fieldsOf } from './wire.ts'
 
 /** What a stream tells its connection. */
 export interface StreamOwner {
@@ -29,6 +27,9 @@ const BODY_GRACE = 10_000
 /** Chunks below this are gathered for as long as one read is parsed: each would cost the backend's side a write. */
 const SMALL_CHUNK = 4_096
 const MOST_GATHERED = 65_536
+
+/** Up to here node:http joins head and body to one text, and the kernel gets both in one piece. */
+const MOST_AS_TEXT = 16_384
 
 /** See the head of this file. */
 export class HttpStream implements ClientStream {
@@ -68,8 +69,8 @@ export class HttpStream implements ClientStream {
     this.#closes = received.closes
     this.#bodyComplete = received.bodyLength === 0
     this.#oldVersion = req.httpVersionMinor === 0
-    res.on('error', () => {})
-    req.on('error', () => {})
+    res.on('error', ignore)
+    req.on('error', ignore)
     res.on('finish', () => this.#finished())
   }
 
@@ -77,7 +78,7 @@ export class HttpStream implements ClientStream {
     this.#events = events
   }
 
-  createHead(status: number): ResponseHead {
+  createHead(status: number): ResponseFields {
     return new ResponseFields(status)
   }
 
@@ -118,31 +119,36 @@ export class HttpStream implements ClientStream {
     this.#closes = true
   }
 
-  respond(head: ResponseHead, length: number | null): void {
+  respond(head: ResponseFields, length: number | null): void {
     if (this.#state !== 'open') return
     this.#state = 'answering'
     const bodiless = this.request.method === 'HEAD' || head.status === 204 || head.status === 304
-    const fields = fieldsOf(head)
     this.#chunked = !bodiless && length === null && !this.#oldVersion
     this.#untilClose = !bodiless && length === null && this.#oldVersion
-    if (!bodiless && length !== null) fields.push('content-length', String(length))
+    if (!bodiless && length !== null) head.append('content-length', 'content-length', String(length))
     if (this.#closes || this.#owner.closing || this.#untilClose || !this.#canDrain()) {
       this.#closes = true
-      fields.push('connection', 'close')
+      head.append('connection', 'connection', 'close')
     }
+    // node:http takes a list that nobody else changes.
+    const fields = head.fields() as string[]
     this.#res.writeHead(head.status, this.#oldVersion ? withoutTrailerField(fields) : fields)
     if (bodiless || length === 0) return
     // A head whose body comes later goes out by itself; one whose body comes at once shares its packet.
     this.#headWaits = true
-    process.nextTick(() => {
-      if (this.#headWaits && this.#state === 'answering') this.#res.flushHeaders()
-    })
+    process.nextTick(flushHead, this)
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.#state !== 'answering') return true
     this.#headWaits = false
-    return this.#res.write(Buffer.from(chunk))
+    if (chunk.length > MOST_AS_TEXT) return this.#res.write(Buffer.from(chunk))
+    return this.#res.write(latin1Of(chunk), 'latin1')
+  }
+
+  /** Sends the head alone, where it still waits. */
+  flushHead(): void {
+    if (this.#headWaits && this.#state === 'answering') this.#res.flushHeaders()
   }
 
   end(trailers: readonly string[]): void {
@@ -270,6 +276,17 @@ export class HttpStream implements ClientStream {
     this.#events?.onFinish()
     this.#owner.streamFinished()
   }
+}
+
+function ignore(): void {}
+
+function flushHead(stream: HttpStream): void {
+  stream.flushHead()
+}
+
+function latin1Of(chunk: Uint8Array): string {
+  const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  return bytes.latin1Slice(0, bytes.length)
 }
 
 /** Trailers that could be passed on; the exchange decides which are. */

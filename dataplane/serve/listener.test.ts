@@ -7,6 +7,7 @@ import { oneRoute, type OneRoute, type OneRouteContext } from '../../test/suppor
 import { RawClient } from '../../test/support/raw-client.ts'
 import { createHandler } from '../runtime/exchange.ts'
 import { createRefuse } from '../runtime/exchange-refusal.ts'
+import { ConnectionRoom } from './connection-room.ts'
 import { type DataListener, listen } from './listener.ts'
 
 const closing: (() => Promise<void> | void)[] = []
@@ -19,7 +20,11 @@ interface SetUp {
   open(): Promise<RawClient>
 }
 
-async function setUp(options: OneRoute = {}, onAttempt?: (script: UpstreamScript) => void): Promise<SetUp> {
+async function setUp(
+  options: OneRoute = {},
+  onAttempt?: (script: UpstreamScript) => void,
+  mostConnections = 10_000,
+): Promise<SetUp> {
   const backend = new MemoryUpstream()
   backend.onAttempt = onAttempt
   const context = oneRoute([backend], options)
@@ -30,6 +35,7 @@ async function setUp(options: OneRoute = {}, onAttempt?: (script: UpstreamScript
     refuse: createRefuse(context),
     trustForwarded: new AddressRanges([]),
     leases: context.leases,
+    room: new ConnectionRoom(mostConnections),
     fault: (error) => context.fault(error, { requestId: '', tenant: '', route: null }),
   })
   closing.push(
@@ -267,6 +273,26 @@ describe('one connection', () => {
     expect((await (await open()).request(get)).status).toBe(200)
   })
 
+  it('leaves its place where it is idle and no place is left, and keeps it where it serves', async () => {
+    const { open, backend, listener } = await setUp({}, undefined, 2)
+    const busy = await open()
+    await busy.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n')
+    const script = await backend.next()
+    const idle = await open()
+    await idle.send('GET / HTTP/1.1\r\nHost: a')
+    await pause(20)
+    const next = await open()
+    await idle.closed()
+    await next.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n')
+    const other = await backend.next()
+    const late = await open()
+    await late.closed()
+    script.answer(200)
+    other.answer(200)
+    expect([(await busy.answer()).status, (await next.answer()).status]).toEqual([200, 200])
+    expect(listener.connections().open).toBe(2)
+  })
+
   it('is not reset under an answer that follows Connection: close', async () => {
     const { open } = await setUp({}, echo)
     const client = await open()
@@ -368,6 +394,12 @@ it('gives everything back after requests cut off at random points', { timeout: 6
   expect([tenant.concurrency.value(), tenant.connections.value(), context.state.read('acme').active]).toEqual([0, 0, 0])
   expect([context.leases.size, context.faults]).toEqual([0, []])
 })
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, milliseconds)
+  })
+}
 
 async function until(holds: () => boolean): Promise<void> {
   for (let turn = 0; turn < 1_000 && !holds(); turn += 1) await new Promise((resolve) => setTimeout(resolve, 5))

@@ -10,6 +10,7 @@ import { Connection } from '../runtime/client-connection.ts'
 import type { Refuse } from '../runtime/exchange-refusal.ts'
 import type { LeaseRegistry } from '../runtime/leases.ts'
 import type { TlsFront } from '../tls/tls-types.ts'
+import type { ConnectionRoom } from './connection-room.ts'
 import { HttpConnection, type ConnectionParts } from './http-connection.ts'
 
 /** How and for whom to listen. */
@@ -29,6 +30,8 @@ export interface ListenOptions {
   readonly trustForwarded: AddressRanges
   /** What is in flight, to be ended when a drain runs out of time. */
   readonly leases: LeaseRegistry
+  /** For the connections of all listeners of the worker. */
+  readonly room: ConnectionRoom
   /** Told of every throw that was fenced here and of errors of the listening socket. Must not throw. */
   readonly fault: (error: unknown) => void
 }
@@ -93,7 +96,11 @@ class FastifyListener implements DataListener {
         this.#serving.set(req, serve)
         this.#route(req, res)
       },
-      closed: (socket) => this.#connections.delete(socket),
+      closed: (socket) => {
+        const connection = this.#connections.get(socket)
+        if (connection !== undefined) options.room.leave(connection)
+        this.#connections.delete(socket)
+      },
     }
     this.#app = this.#createApp()
     this.#watch = setInterval(() => this.#watchAll(), WATCH_EVERY)
@@ -233,12 +240,15 @@ class FastifyListener implements DataListener {
         trusted: this.#options.trustForwarded,
         ...(revoked === undefined ? {} : { revoked }),
       })
-      this.#connections.set(socket, new HttpConnection(socket, transport, clientConnection, this.#parts))
+      const connection = new HttpConnection(socket, transport, clientConnection, this.#parts)
+      this.#connections.set(socket, connection)
+      this.#options.room.enter(connection)
       for (const taker of takers) Reflect.apply(taker, server, [socket])
     }
     const front = this.#options.tls
     server.on('connection', (socket: Socket) => {
-      if (front === undefined) open(socket, socket, null)
+      if (!this.#options.room.admits()) socket.destroy()
+      else if (front === undefined) open(socket, socket, null)
       else front.accept(socket, (secure) => open(secure, socket, front.describe(secure), () => front.revoked(secure)))
     })
   }

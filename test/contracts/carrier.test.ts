@@ -2,6 +2,7 @@
 import { AddressRanges } from '../../model/address.ts'
 import { createHandler } from '../../dataplane/runtime/exchange.ts'
 import { createRefuse } from '../../dataplane/runtime/exchange-refusal.ts'
+import { ConnectionRoom } from '../../dataplane/serve/connection-room.ts'
 import { listen } from '../../dataplane/serve/listener.ts'
 import { MemoryCall } from '../support/memory-carrier.ts'
 import { listenRaw } from '../support/raw-carrier.ts'
@@ -26,6 +27,7 @@ carrierSuite('Fastify', async (context) => {
     refuse: createRefuse(context),
     trustForwarded: new AddressRanges([]),
     leases: context.leases,
+    room: new ConnectionRoom(10_000),
     fault: (error) => context.fault(error, { requestId: '', tenant: '', route: null }),
   })
   return { call: (options) => new SocketCall(listener.port, options), close: () => listener.close() }

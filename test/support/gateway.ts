@@ -14,6 +14,7 @@ import { createHandler } from '../../dataplane/runtime/exchange.ts'
 import { createRefuse } from '../../dataplane/runtime/exchange-refusal.ts'
 import { createLocalState } from '../../dataplane/runtime/local-state.ts'
 import { PoolTable } from '../../dataplane/runtime/pools.ts'
+import { ConnectionRoom } from '../../dataplane/serve/connection-room.ts'
 import { type DataListener, type DrainCounts, listen } from '../../dataplane/serve/listener.ts'
 import { TlsTable, type TlsTableOptions } from '../../dataplane/tls/tls-table.ts'
 import { AddressRanges, parseCidr } from '../../model/address.ts'
@@ -98,6 +99,7 @@ class OneThreadGateway implements TestGateway {
       refuse: createRefuse(this.context),
       trustForwarded: rangesOf(this.#options.trustForwarded ?? []),
       leases: this.context.leases,
+      room: new ConnectionRoom(10_000),
       fault: (error: unknown) => this.context.fault(error, { requestId: '', tenant: '', route: null }),
     }
     this.#listeners = [await listen(shared)]
