@@ -1,5 +1,6 @@
 // Secrets and ConfigMaps, only those that are referenced: one watch for each namespace and kind, many over one HTTP/2
 // connection, after the rights for that namespace were asked for. source.ts says which are needed.
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { ApiClient } from './client.ts'
 import { Backoff } from './backoff.ts'
 import { type Edit, KindCache } from './kind-cache.ts'
@@ -33,6 +34,10 @@ interface NamespaceWatches {
   readonly secrets: Watched | undefined
   readonly configMaps: Watched | undefined
 }
+
+/** Rights that come only when this replica leads must not hold up everybody else's first state. */
+const REFUSED_MS = 1_500
+const SETTLE_EVERY_MS = 10
 
 type MaterialKind = 'Secret' | 'ConfigMap'
 
@@ -70,15 +75,14 @@ export class MaterialWatches {
     }
   }
 
-  /** Resolves when every watch has its first list, or after a while where rights or objects do not come. */
+  /** Resolves when every watch has its first list or was refused for a while, and at the latest after `withinMs`. */
   async settled(withinMs: number): Promise<void> {
-    const all = [...this.#reflectors()].map((reflector) => reflector.synced())
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, withinMs)
-    })
-    await Promise.race([Promise.all(all), late])
-    clearTimeout(timer)
+    const until = performance.now() + withinMs
+    const pending = () =>
+      this.statuses().some(
+        ({ synced, failingSince }) => !synced && (failingSince === undefined || Date.now() - failingSince < REFUSED_MS),
+      )
+    while (!this.#stopped && performance.now() < until && pending()) await sleep(SETTLE_EVERY_MS)
   }
 
   statuses(): readonly WatchStatus[] {
