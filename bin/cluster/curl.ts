@@ -89,16 +89,21 @@ function send(connection: Duplex, wanted: CurlRequest, body: Buffer | undefined)
     const sent: ClientRequest = httpRequest(
       {
         createConnection: () => connection,
-        agent: false,
         setHost: false,
         method: request ?? (body === undefined ? 'GET' : 'POST'),
         path: `${url.pathname}${url.search}`,
         headers: headersOf(url, header, body),
       },
-      resolve,
+      (response) => {
+        clearTimeout(timer)
+        resolve(response)
+      },
     )
-    sent.setTimeout(timeout, () => sent.destroy(new Error(`nothing came for ${timeout} ms`)))
-    sent.once('error', (error) => reject(new CommandFailure(EXIT_CODES.unreachable, wordsOf(error))))
+    const timer = setTimeout(() => sent.destroy(new Error(`no answer within ${timeout} ms`)), timeout)
+    sent.once('error', (error) => {
+      clearTimeout(timer)
+      reject(new CommandFailure(EXIT_CODES.unreachable, `${url.host}: ${wordsOf(error)}`))
+    })
     sent.end(body)
   })
 }

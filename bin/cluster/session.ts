@@ -100,7 +100,7 @@ async function routeByCluster(flags: ServerFlags): Promise<Route> {
       async connect() {
         const stream = await forward(kubernetes.credentials, { namespace, pod, port: API_PORT }, flags.timeout)
         const socket = await secure(stream, { ca, servername })
-        return { createConnection: () => socket, agent: false, headers: { host: servername } }
+        return { createConnection: () => socket, headers: { host: servername } }
       },
       close: () => kubernetes.close(),
     }

@@ -106,7 +106,7 @@ describe.skipIf(HELM === undefined)(title, () => {
   test('nobody reads Secrets of the whole cluster', () => {
     for (const { kind, roleRef } of render('')) {
       if (kind !== 'ClusterRoleBinding') continue
-      expect((roleRef as { name: string }).name).toBe('atrium-controller')
+      expect(['atrium-controller', 'atrium-cli']).toContain((roleRef as { name: string }).name)
     }
     const wide = render('').find(
       ({ kind, metadata }) => kind === 'ClusterRole' && metadata.name === 'atrium-controller',

@@ -99,6 +99,7 @@ export const RUBBISH: readonly (readonly [values: string, named: string])[] = [
   ['podDisruptionBudget: { maxUnavailable: half }', 'maxUnavailable'],
   ['networkPolicy: { apiServerCIDRs: [10.0.0.1] }', 'apiServerCIDRs'],
   ['alerts: { slo: { availability: 100 } }', 'availability'],
+  ['tenancy: { hostTransferDelay: soon }', 'hostTransferDelay'],
   ['accessLog: { destination: file }', 'destination'],
   ['extra: { labels: { team: 7 } }', 'team'],
   ['rbac: { create: "yes" }', 'create'],
