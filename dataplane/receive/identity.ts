@@ -50,6 +50,7 @@ export class PodIdentity {
   #file = ''
   #timer: NodeJS.Timeout | undefined
   #stopped = false
+  #looking = false
   #warned = ''
 
   constructor(options: PodIdentityOptions) {
@@ -93,8 +94,14 @@ export class PodIdentity {
   }
 
   async #look(): Promise<void> {
-    await this.#readAuthorities()
-    if (this.#options.now() >= this.#renewAt) await this.#renew()
+    if (this.#looking) return
+    this.#looking = true
+    try {
+      await this.#readAuthorities()
+      if (this.#options.now() >= this.#renewAt) await this.#renew()
+    } finally {
+      this.#looking = false
+    }
   }
 
   /** Whether there is a certificate now that is worth showing. */

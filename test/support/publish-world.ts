@@ -58,10 +58,10 @@ export function sealedShard(tenant: string, mark: string, rest: Partial<TenantSh
 }
 
 /** A pool with its true hash. */
-export function sealedPool(tenant: string, service: string, addresses: readonly string[]): Pool {
+export function sealedPool(tenant: string, service: string, addresses: readonly string[], port = 8080): Pool {
   return sealPool(
     { tenant, namespace: `${tenant}-prod`, service, port: 80, tls: '' },
-    addresses.map((address) => ({ address, port: 8080, zone: '', state: 'ready' as const })),
+    addresses.map((address) => ({ address, port, zone: '', state: 'ready' as const })),
     sha256,
   )
 }
