@@ -1,7 +1,8 @@
 // What a codec offers to an exchange: one request, its body, and a place to answer. Types only. Fastify
 // (dataplane/serve), the raw HTTP/1.1 stub and the in-memory carrier (test/support) implement it and pass one suite.
 import type { AddressRanges } from '../../model/address.ts'
-import type { ClientIdentity, ResponseHead } from '../../model/filter.ts'
+import type { ClientIdentity } from '../../model/filter.ts'
+import type { ResponseFields } from './field-list.ts'
 import type { TenantState } from './pod-state.ts'
 import type { ReceivedRequest } from './received-request.ts'
 
@@ -64,7 +65,7 @@ export interface ClientStream {
   /** Sends an interim answer (102 to 199 but not 101). Names and values in turn. */
   interim(status: number, fields: readonly string[]): void
   /** Sends the final head. `length`: bytes, null for unknown, 0 for none. Called once. */
-  respond(head: ResponseHead, length: number | null): void
+  respond(head: ResponseFields, length: number | null): void
   /** false: wait for `onDrain`. The bytes are copied or written before it returns. */
   write(chunk: Uint8Array): boolean
   /** The connection ends after this answer. Before `respond`. */
@@ -74,9 +75,9 @@ export interface ClientStream {
   /** Cuts the connection so that the client can tell that the answer is not whole. */
   abort(): void
   /** Answers 101 with this head and turns the connection into a tunnel. */
-  tunnel(head: ResponseHead): Tunnel
+  tunnel(head: ResponseFields): Tunnel
   /** A response head of this codec, to be filled and handed to `respond`. */
-  createHead(status: number): ResponseHead
+  createHead(status: number): ResponseFields
   /** Set once by the exchange. */
   listen(events: ClientEvents): void
 }

@@ -1,7 +1,7 @@
 // The head of an answer on its way to the client: the backend's fields without what ends here, or the gateway's own.
 // Pure. exchange.ts calls it; the policies' onResponse hooks run on what comes out.
-import type { ResponseHead } from '../../model/filter.ts'
 import type { Problem } from '../errors.ts'
+import type { ResponseFields } from './field-list.ts'
 import { endsHere, listedNames } from './field-rules.ts'
 
 /** Only the gateway speaks in its own name; a backend that does would pass its answer off as the gateway's. */
@@ -21,7 +21,7 @@ export interface AnswerShape {
  * @param reshaped the body may change on its way, so its length is unknown.
  */
 export function takeAnswer(
-  head: ResponseHead,
+  head: ResponseFields,
   method: string,
   fields: readonly string[],
   length: number | null,
@@ -38,14 +38,14 @@ export function takeAnswer(
     const value = fields[at + 1] ?? ''
     const lower = name.toLowerCase()
     if (lower === 'content-length') {
-      if (tellsLength && !reshaped) head.add(name, value)
+      if (tellsLength && !reshaped) head.append(name, lower, value)
     } else if (lower === 'trailer') {
       // Without chunks there is no place for trailers, so none may be promised.
       if (sent !== null) continue
       announced.push(value)
-      head.add(name, value)
+      head.append(name, lower, value)
     } else if (!endsHere(lower) && !listed?.has(lower) && !lower.startsWith(OWN_PREFIX)) {
-      head.add(name, value)
+      head.append(name, lower, value)
     }
   }
   return { length: sent, announced }
@@ -66,7 +66,7 @@ export function interimFields(fields: readonly string[]): readonly string[] {
 }
 
 /** Fills the head of a gateway answer. */
-export function takeProblem(head: ResponseHead, problem: Problem, more: readonly string[]): void {
+export function takeProblem(head: ResponseFields, problem: Problem, more: readonly string[]): void {
   for (let at = 0; at + 1 < problem.fields.length; at += 2) {
     head.add(problem.fields[at] ?? '', problem.fields[at + 1] ?? '')
   }

@@ -23,6 +23,7 @@ import { record, type Ended } from './exchange-record.ts'
 import { Forwarding, type ForwardOwner } from './exchange-forward.ts'
 import { upstreamRequest } from './exchange-request.ts'
 import { TunnelPair, type TunnelOwner } from './exchange-tunnel.ts'
+import type { ResponseFields } from './field-list.ts'
 import { passingTrailers } from './field-rules.ts'
 import type { Lease } from './leases.ts'
 import type { TenantState } from './pod-state.ts'
@@ -32,7 +33,8 @@ export type { ServeContext } from './exchange-context.ts'
 
 /** The function that a codec calls for each request whose head was judged good. It never throws. */
 export function createHandler(context: ServeContext): (stream: ClientStream) => void {
-  return (stream) => new ServedExchange(context, stream).start()
+  const now = () => context.state.now()
+  return (stream) => new ServedExchange(context, now, stream).start()
 }
 
 const NO_ROUTE: RouteId = { tenant: '', namespace: '', route: '', rule: 0, ruleName: '' }
@@ -51,6 +53,7 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
   readonly request: ReceivedRequest
   readonly startedAt: number
   readonly #context: ServeContext
+  readonly #now: () => number
   readonly #stream: ClientStream
   #phase: Phase = 'open'
   #account: TenantState | undefined
@@ -73,16 +76,15 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
   #bytesOut = 0
   #announced: readonly string[] = []
 
-  constructor(context: ServeContext, stream: ClientStream) {
+  constructor(context: ServeContext, now: () => number, stream: ClientStream) {
     this.#context = context
+    this.#now = now
     this.#stream = stream
     this.request = stream.request
     this.client = stream.request.client
     this.requestId = stream.request.givenId === '' ? context.requestIds.next() : stream.request.givenId
-    this.startedAt = context.state.now()
+    this.startedAt = now()
   }
-
-  readonly #now = (): number => this.#context.state.now()
 
   get leaseHost(): string {
     return this.request.host
@@ -355,7 +357,7 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
   /** A throw of ours or of a hook ends this exchange and its connection, and nothing else. */
   fault(error: unknown): void {
     if (this.#phase === 'ended') return
-    this.#context.fault(error, { requestId: this.requestId, tenant: this.tenant, route: this.#routeOrNull() })
+    this.#tell(error)
     try {
       this.#forwarding?.abort()
       this.#body?.stop()
@@ -368,7 +370,7 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
       this.#stream.closeAfterAnswer()
       this.#answer({ code: 'InternalError' })
     } catch (second) {
-      this.#context.fault(second, { requestId: this.requestId, tenant: this.tenant, route: this.#routeOrNull() })
+      this.#tell(second)
       this.#error = 'InternalError'
       this.#stream.abort()
       this.#settle()
@@ -420,7 +422,7 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
     for (const step of steps) step.hook.call(step.hooks, this, head, origin, step.slot)
   }
 
-  #send(head: ResponseHead, length: number | null, origin: ResponseOrigin): void {
+  #send(head: ResponseFields, length: number | null, origin: ResponseOrigin): void {
     this.#phase = 'answering'
     this.#status = head.status
     this.#origin = origin
@@ -469,16 +471,27 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
     }
     if (this.#holdsConcurrency) this.#account?.concurrency.release()
     this.#account?.metrics.active(-1)
-    this.#fenced(() => record(this.#context, ended))
-    const outcome = { status: this.#status, origin: this.#origin, error: this.#error, aborted: this.#aborted }
-    for (const step of this.#onEnd) this.#fenced(() => step.hook.call(step.hooks, this, outcome, step.slot))
+    try {
+      record(this.#context, ended)
+    } catch (error) {
+      this.#tell(error)
+    }
+    if (this.#onEnd.length > 0) this.#showEnd()
   }
 
-  #fenced(work: () => void): void {
-    try {
-      work()
-    } catch (error) {
-      this.#context.fault(error, { requestId: this.requestId, tenant: this.tenant, route: this.#routeOrNull() })
+  /** What one step throws must not keep the others from hearing of the end. */
+  #showEnd(): void {
+    const outcome = { status: this.#status, origin: this.#origin, error: this.#error, aborted: this.#aborted }
+    for (const step of this.#onEnd) {
+      try {
+        step.hook.call(step.hooks, this, outcome, step.slot)
+      } catch (error) {
+        this.#tell(error)
+      }
     }
+  }
+
+  #tell(error: unknown): void {
+    this.#context.fault(error, { requestId: this.requestId, tenant: this.tenant, route: this.#routeOrNull() })
   }
 }

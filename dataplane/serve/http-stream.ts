@@ -130,8 +130,7 @@ export class HttpStream implements ClientStream {
       this.#closes = true
       head.append('connection', 'connection', 'close')
     }
-    // node:http takes a list that nobody else changes.
-    const fields = head.fields() as string[]
+    const fields = head.fields().slice()
     this.#res.writeHead(head.status, this.#oldVersion ? withoutTrailerField(fields) : fields)
     if (bodiless || length === 0) return
     // A head whose body comes later goes out by itself; one whose body comes at once shares its packet.
@@ -286,7 +285,7 @@ function flushHead(stream: HttpStream): void {
 
 function latin1Of(chunk: Uint8Array): string {
   const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-  return bytes.latin1Slice(0, bytes.length)
+  return bytes.toString('latin1')
 }
 
 /** Trailers that could be passed on; the exchange decides which are. */

@@ -61,7 +61,7 @@ export class UpgradeStream implements ClientStream {
     this.#events = events
   }
 
-  createHead(status: number): ResponseHead {
+  createHead(status: number): ResponseFields {
     return new ResponseFields(status)
   }
 

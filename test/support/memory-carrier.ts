@@ -279,7 +279,7 @@ class MemoryStream implements ClientStream {
     this.#events = events
   }
 
-  createHead(status: number): ResponseHead {
+  createHead(status: number): ResponseFields {
     return new ResponseFields(status)
   }
 

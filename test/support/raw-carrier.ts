@@ -239,7 +239,7 @@ class RawStream implements ClientStream {
     this.#events = events
   }
 
-  createHead(status: number): ResponseHead {
+  createHead(status: number): ResponseFields {
     return new ResponseFields(status)
   }
 
