@@ -2,7 +2,7 @@
 // building, no sockets. The router builds one per host; a request only walks it.
 import { canonicalPath, comparablePath } from '../../model/target.ts'
 import type { MatchPlan } from '../../model/snapshot.ts'
-import type { BoundedPattern, PatternBudget, PatternSource } from './patterns.ts'
+import { type BoundedPattern, type PatternBudget, type PatternSource, PatternTooCostly } from './patterns.ts'
 
 /** Prefixes up to this number are compared one by one; beyond it a trie of segments is faster. */
 const MOST_LISTED_PREFIXES = 16
@@ -96,10 +96,26 @@ class GroupedIndex<Candidate extends PathCandidate> implements PathIndex<Candida
     if (exact !== undefined) return exact
     // The cheap conditions first: a pattern may cost milliseconds on the longest path.
     for (const { pattern, candidate } of this.#patterns) {
-      if (accepts(candidate) && pattern.holds(path, budget)) return candidate
+      if (acceptsWhere(() => pattern.holds(path, budget), candidate, accepts)) return candidate
     }
     return this.#prefixes.find(path, accepts)
   }
+}
+
+/** `accepts` first, then the path; conditions that cannot be decided matter only where the path holds. */
+function acceptsWhere<Candidate>(
+  pathHolds: () => boolean,
+  candidate: Candidate,
+  accepts: (candidate: Candidate) => boolean,
+): boolean {
+  let accepted: boolean
+  try {
+    accepted = accepts(candidate)
+  } catch (error) {
+    if (error instanceof PatternTooCostly || pathHolds()) throw error
+    return false
+  }
+  return accepted && pathHolds()
 }
 
 interface PrefixIndex<Candidate> {

@@ -15,8 +15,14 @@ const MOST_TIME = 10
 /** Work below which a request's tests are never judged by the clock, which a busy machine stops now and then. */
 const FREE_WORK = 1_000_000
 
-/** Thrown by a test that would cost too much. Router.route catches it: the request has no route. */
-export class PatternTooCostly extends Error {}
+/**
+ * Thrown by a condition of which nobody can say whether it holds. Router.route catches it: the request has no route,
+ * because what would be passed over might be the rule with the policy.
+ */
+export class Undecidable extends Error {}
+
+/** Thrown by a test that would cost too much. */
+export class PatternTooCostly extends Undecidable {}
 
 /** What the patterns of one request have cost so far. */
 export class PatternBudget {

@@ -1,22 +1,23 @@
 // Conditions of a match beside the path: method, header fields, query parameters. Compiled once, at load time. Pure.
 // The router asks `holds` for each request; explain asks `failure` for the same condition in words.
 //
-// Repeated fields and parameters: every one of them must hold by itself. The Gateway API leaves repeats open; whoever
-// sends two values hopes that the gateway reads one and the backend the other, so a match on either alone is refused.
+// Repeated fields and parameters: all of them must hold, or none. The Gateway API leaves repeats open; whoever sends two
+// values of which one holds hopes that the gateway reads one and the backend the other. Whether the rule is the one that
+// lets more in or the one that lets less in, nobody knows, so such a request has no route at all.
 // Methods are exact: a match on GET does not hold for HEAD.
 import { headerId, type RequestHead } from '../../model/filter.ts'
 import type { MatchPlan, ValueMatchPlan } from '../../model/snapshot.ts'
-import type { PatternBudget, PatternSource } from './patterns.ts'
+import { type PatternBudget, type PatternSource, Undecidable } from './patterns.ts'
 
 /** A condition on a request. */
 export interface Predicate {
-  /** Throws PatternTooCostly. */
-  holds(request: RequestHead, budget: PatternBudget): boolean
-  /** Why it does not hold, in words; undefined where it holds. Throws PatternTooCostly. */
-  failure(request: RequestHead, budget: PatternBudget): string | undefined
+  /** `parameters` of this request. Throws Undecidable. */
+  holds(request: RequestHead, budget: PatternBudget, parameters: QueryParameters): boolean
+  /** Why it does not hold, in words; undefined where it holds. Throws Undecidable. */
+  failure(request: RequestHead, budget: PatternBudget, parameters: QueryParameters): string | undefined
 }
 
-/** Query parameters that are read at most; a request with more never holds for a match on the query. */
+/** Query parameters that are read at most; with more, no match on the query can be decided. */
 const MOST_PARAMETERS = 256
 
 /** The conditions of a match in the order in which they are told: method, headers, query. Throws on a bad pattern. */
@@ -43,25 +44,27 @@ function headerPredicate(plan: ValueMatchPlan, patterns: PatternSource): Predica
 
 function queryPredicate(plan: ValueMatchPlan, patterns: PatternSource): Predicate {
   const test = valueTest(plan, patterns)
-  return valuesPredicate(`query ${plan.name}`, plan, test, (request) => queryValues(request.query, plan.name))
+  return valuesPredicate(`query ${plan.name}`, plan, test, (_, parameters) => parameters.values(plan.name))
 }
 
 function valuesPredicate(
   what: string,
   plan: ValueMatchPlan,
   test: ValueTest,
-  read: (request: RequestHead) => readonly string[],
+  read: (request: RequestHead, parameters: QueryParameters) => readonly string[],
 ): Predicate {
   const wanted = `${what}: wants ${plan.type === 'Exact' ? JSON.stringify(plan.value) : `pattern ${plan.value}`}`
   const holds = (values: readonly string[], budget: PatternBudget) => {
-    if (values.length === 0) return false
-    for (const value of values) if (!test(value, budget)) return false
-    return true
+    const [first, ...more] = values
+    if (first === undefined) return false
+    const held = test(first, budget)
+    for (const value of more) if (test(value, budget) !== held) throw new Undecidable(`${what} is given twice`)
+    return held
   }
   return {
-    holds: (request, budget) => holds(read(request), budget),
-    failure: (request, budget) => {
-      const values = read(request)
+    holds: (request, budget, parameters) => holds(read(request, parameters), budget),
+    failure: (request, budget, parameters) => {
+      const values = read(request, parameters)
       if (holds(values, budget)) return undefined
       if (values.length === 0) return `${wanted}, absent`
       return `${wanted}, is ${values.map((value) => JSON.stringify(value)).join(' and ')}`
@@ -78,18 +81,35 @@ function valueTest(plan: ValueMatchPlan, patterns: PatternSource): ValueTest {
 }
 
 /**
- * The values of one parameter, decoded as a form (URL Standard, application/x-www-form-urlencoded): `&` separates, `+`
- * is a blank, a stray `%` is itself. Empty where the parameter is absent or there are more than 256 parameters.
+ * The query of one request, read once for all matches of a host, which may be thousands: decoded as a form (URL Standard,
+ * application/x-www-form-urlencoded). `&` separates, `+` is a blank, a stray `%` is itself.
  */
-export function queryValues(query: string, name: string): readonly string[] {
-  if (query === '') return []
-  const values: string[] = []
+export class QueryParameters {
+  readonly #query: string
+  #values: ReadonlyMap<string, readonly string[]> | undefined
+
+  constructor(query: string) {
+    this.#query = query
+  }
+
+  /** Values of a parameter in wire order. Throws Undecidable where there are more than 256 parameters. */
+  values(name: string): readonly string[] {
+    this.#values ??= readQuery(this.#query)
+    return this.#values.get(name) ?? []
+  }
+}
+
+function readQuery(query: string): ReadonlyMap<string, readonly string[]> {
+  const values = new Map<string, string[]>()
+  if (query === '') return values
   let count = 0
   // URLSearchParams drops one leading question mark, which is part of the first name here.
-  for (const [key, value] of new URLSearchParams(`&${query}`)) {
+  for (const [name, value] of new URLSearchParams(`&${query}`)) {
     count += 1
-    if (count > MOST_PARAMETERS) return []
-    if (key === name) values.push(value)
+    if (count > MOST_PARAMETERS) throw new Undecidable(`query: there are more than ${MOST_PARAMETERS} parameters`)
+    const present = values.get(name)
+    if (present === undefined) values.set(name, [value])
+    else present.push(value)
   }
   return values
 }

@@ -4,8 +4,8 @@ import type { RequestHead } from '../../model/filter.ts'
 import type { MatchPlan } from '../../model/snapshot.ts'
 import { comparablePath } from '../../model/target.ts'
 import { compilePath, createPathIndex, pathHolds, type PathIndex, type PathTest } from './path-index.ts'
-import { PatternBudget, type PatternSource, PatternTooCostly } from './patterns.ts'
-import { compilePredicates, type Predicate } from './predicates.ts'
+import { PatternBudget, type PatternSource, PatternTooCostly, Undecidable } from './patterns.ts'
+import { compilePredicates, type Predicate, QueryParameters } from './predicates.ts'
 
 /** One match with the program it leads to. */
 interface Candidate<Program> {
@@ -41,16 +41,17 @@ export class Router<Program> {
   }
 
   /**
-   * The program of the first match that holds; undefined where none does, and where finding out would cost too much:
-   * what was passed over might be the rule with the policy.
+   * The program of the first match that holds; undefined where none does, and where nobody can say or finding out would
+   * cost too much: what was passed over might be the rule with the policy.
    */
   route(request: RequestHead): Program | undefined {
     const budget = new PatternBudget()
-    const taken = (candidate: Candidate<Program>) => accepts(candidate, request, budget)
+    const parameters = new QueryParameters(request.query)
+    const taken = (candidate: Candidate<Program>) => accepts(candidate, request, budget, parameters)
     try {
       return this.#index.find(comparablePath(request.path), taken, budget)?.route
     } catch (error) {
-      if (error instanceof PatternTooCostly) return undefined
+      if (error instanceof Undecidable) return undefined
       throw error
     }
   }
@@ -60,12 +61,13 @@ export class Router<Program> {
     const path = comparablePath(request.path)
     // Explain may take its time, but asks nothing that a request may not ask.
     const budget = () => new PatternBudget()
+    const parameters = new QueryParameters(request.query)
     return this.#candidates.map(({ plan, test, predicates, route }) => {
       const condition = `${plan.path.type} ${plan.path.value}`
       let failure: string | undefined
       if (test.type === 'Never') failure = `path: ${condition} is no valid path`
       else failure = inTime(() => (pathHolds(test, path, budget()) ? undefined : `path: wants ${condition}`))
-      for (const predicate of predicates) failure ??= inTime(() => predicate.failure(request, budget()))
+      for (const predicate of predicates) failure ??= inTime(() => predicate.failure(request, budget(), parameters))
       return {
         match: plan,
         route,
@@ -82,13 +84,19 @@ function inTime(test: () => string | undefined): string | undefined {
   try {
     return test()
   } catch (error) {
-    if (error instanceof PatternTooCostly) return `pattern: ${error.message}, so no rule is chosen`
-    throw error
+    if (!(error instanceof Undecidable)) throw error
+    const what = error instanceof PatternTooCostly ? `pattern: ${error.message}` : error.message
+    return `${what}, so no rule is chosen`
   }
 }
 
-function accepts(candidate: Candidate<unknown>, request: RequestHead, budget: PatternBudget): boolean {
-  for (const predicate of candidate.predicates) if (!predicate.holds(request, budget)) return false
+function accepts(
+  candidate: Candidate<unknown>,
+  request: RequestHead,
+  budget: PatternBudget,
+  parameters: QueryParameters,
+): boolean {
+  for (const predicate of candidate.predicates) if (!predicate.holds(request, budget, parameters)) return false
   return true
 }
 
