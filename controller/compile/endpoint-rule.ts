@@ -13,6 +13,9 @@ const REFUSED = [
   '169.254.0.0/16',
   '224.0.0.0/3',
   '::/96',
+  // Translated addresses: SIIT (RFC 2765) and NAT64 of one's own, where the IPv4 address stands somewhere inside (RFC 8215).
+  '::ffff:0:0:0/96',
+  '64:ff9b:1::/48',
   'fe80::/10',
   'fec0::/10',
   'ff00::/8',
@@ -43,6 +46,8 @@ export class EndpointRule {
   readonly #translated: readonly { readonly range: AddressRanges; readonly offset: number }[]
   readonly #ownPorts: ReadonlyMap<string, ReadonlySet<number> | 'all'>
   readonly #ownAnywhere: ReadonlySet<number>
+  /** Ports of Atrium on whichever address. */
+  readonly #ownAnyPort: ReadonlySet<number>
   readonly #thisHost: AddressRanges
 
   constructor(allowEndpoints: readonly string[], ownAddresses: readonly string[]) {
@@ -52,9 +57,11 @@ export class EndpointRule {
     this.#thisHost = rangesOf(['127.0.0.0/8', '0.0.0.0/8', '::1', '::'])
     const ports = new Map<string, Set<number> | 'all'>()
     const anywhere = new Set<number>()
+    const anyPort = new Set<number>()
     for (const own of ownAddresses) {
       const { address, port } = splitPort(own)
       if (address === undefined) continue
+      if (port !== undefined) anyPort.add(port)
       // A listener on every address is this host's, whichever of its addresses an endpoint names.
       if (port !== undefined && isUnspecified(address)) anywhere.add(port)
       const key = formatAddress(address)
@@ -65,6 +72,7 @@ export class EndpointRule {
     }
     this.#ownPorts = ports
     this.#ownAnywhere = anywhere
+    this.#ownAnyPort = anyPort
   }
 
   /** What the address alone tells. */
@@ -80,9 +88,11 @@ export class EndpointRule {
   isOwn(address: string, port: number): boolean {
     const ports = this.#ownPorts.get(address)
     if (ports !== undefined && (ports === 'all' || ports.has(port))) return true
-    if (!this.#ownAnywhere.has(port)) return false
     const bytes = parseAddress(address)
-    return bytes !== undefined && this.#thisHost.contains(bytes)
+    if (bytes === undefined) return false
+    // The system takes a connection to 0.0.0.0 or :: for one to this host, and finds what listens on its loopback only.
+    if (isUnspecified(bytes)) return this.#ownAnyPort.has(port)
+    return this.#ownAnywhere.has(port) && this.#thisHost.contains(bytes)
   }
 
   #isRefused(bytes: Uint8Array): boolean {
