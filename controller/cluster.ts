@@ -3,23 +3,22 @@
 // to the API server and pushed to pods is the leader's, and asks the lease before each act.
 import { createHash } from 'node:crypto'
 import type { PolicyDefinition } from '../model/define-policy.ts'
-import { type Claim, tupleKey } from '../model/resources.ts'
 import type { PeerListener } from '../peer/listener.ts'
 import { type ListenAt, openHealth, openMetrics } from './admin.ts'
 import { ApiAccess } from './api/access.ts'
 import { LivePods } from './api/live-pods.ts'
 import { type ApiListener, openApi } from './api/server.ts'
-import { Sightings } from './api/sightings.ts'
 import { createAuthorityStore, showBundle } from './cluster/authority-store.ts'
-import { claimedHosts, figuresOf, hostHappenings, holdersOf, tenantNamespaces, uidOf } from './cluster/holders.ts'
+import { uidOf } from './cluster/holders.ts'
 import { OwnIdentity } from './cluster/own-identity.ts'
+import { Reporting } from './cluster/reporting.ts'
 import { watchReleasePods } from './cluster/release-pods.ts'
 import { ClusterKeyCache, findPod, reviewToken } from './cluster/reviews.ts'
 import { createTurns } from './cluster/turns.ts'
 import { createGrants } from './grants.ts'
 import { createLease, type Lease } from './lease/lease.ts'
 import type { LeaseTimes } from './lease/decision.ts'
-import { createLoop, type Loop, type LoopState } from './loop.ts'
+import { createLoop, type Loop } from './loop.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { Authority } from './publish/authority.ts'
 import { HttpPublisher } from './publish/http-publisher.ts'
@@ -29,7 +28,6 @@ import { openPodListener } from './publish/pod-listener.ts'
 import { createEventWriter, happenings } from './report/events.ts'
 import { createKubernetesWriter } from './report/kubernetes-writer.ts'
 import type { ObjectStatus } from './report/conditions.ts'
-import { StatusBook } from './report/status-book.ts'
 import { createApiClient } from './sources/kubernetes/client.ts'
 import type { Credentials } from './sources/kubernetes/access.ts'
 import { createKubernetesSource } from './sources/kubernetes/source.ts'
@@ -181,18 +179,20 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     warn,
     onWritten: ({ object }, before, after) => events.tell(object, happenings(before, after)),
   })
-  const book = new StatusBook()
-  const sightings = new Sightings()
-  let statuses: readonly ObjectStatus[] = []
-  let compiledAt = 0
-  let newest = ''
-  let holders: ReadonlyMap<string, string> = new Map()
-  let told: readonly Claim[] | undefined
+  const reporting = new Reporting({
+    writer,
+    grants,
+    events,
+    pods: () => ({ acknowledgements: publisher.acknowledgements(), known: peers.all().length }),
+    leads: () => loop.fence() !== undefined,
+    now: clock.now,
+  })
   const tell = createTurns(REPORT_PAUSE_MS, () => {
     const state = loop.state()
     if (state === undefined) return
     try {
-      report(state)
+      metrics.answers(publisher.acknowledgements())
+      reporting.take(state)
     } catch (error) {
       warn('A defect in the report: statuses are written later.', error)
     }
@@ -200,50 +200,13 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
   const metrics = createControllerMetrics({
     leads: () => loop.fence() !== undefined,
     watches: () => source.watches(),
-    statuses: () => statuses,
+    statuses: () => reporting.statuses,
     state: () => loop.state(),
-    tenantOf: (where) => holders.get(where),
+    tenantOf: (where) => reporting.holders.get(where),
     statusWaiting: () => writer.waiting(),
     sentBytes: () => publisher.sentBytes,
     pods: () => publisher.pods(),
   })
-
-  function report(state: LoopState): void {
-    const acknowledgements = publisher.acknowledgements()
-    metrics.answers(acknowledgements)
-    const named = tupleKey([state.result.snapshot.version, state.result.snapshot.endpointsRevision])
-    if (named !== newest) compiledAt = clock.now()
-    newest = named
-    statuses = book.update({
-      partitions: state.resources.partitions,
-      result: state.result,
-      sourceIssues: state.source.problems.flatMap((problem) => problem.issue ?? []),
-      acknowledgements,
-      now: clock.now(),
-    })
-    sightings.note(statuses, clock.now())
-    holders = holdersOf(state)
-    const leads = loop.fence() !== undefined
-    writer.lead(leads)
-    writer.report({
-      statuses,
-      figures: figuresOf(state, holders, { acknowledgements, known: peers.all().length }),
-    })
-    grants.update(tenantNamespaces(state, holders))
-    tellHosts(state, leads)
-  }
-
-  // What changed while this replica led; what was there before is no news.
-  function tellHosts(state: LoopState, leads: boolean): void {
-    const { claims } = state.resources
-    if (claims === told) return
-    const before = told
-    told = leads ? claims : undefined
-    if (!leads || before === undefined) return
-    for (const { tenant, happening } of hostHappenings(claimedHosts(before), claimedHosts(claims))) {
-      events.tell({ kind: 'Tenant', namespace: '', name: tenant }, [happening])
-    }
-  }
 
   function changeRole(now: number | undefined): void {
     note(now === undefined ? 'leader.lost' : 'leader.won', now === undefined ? {} : { fence: now })
@@ -309,10 +272,10 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
         replica: pod.name,
         leader: () => lease.holder(),
         state: () => loop.state(),
-        statuses: () => statuses,
-        holders: () => holders,
-        since: (status) => sightings.since(status, clock.now()),
-        compiledAt: () => compiledAt,
+        statuses: () => reporting.statuses,
+        holders: () => reporting.holders,
+        since: (status) => reporting.since(status),
+        compiledAt: () => reporting.changedAt,
         now: clock.now,
       },
     )
@@ -331,7 +294,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     ports: { health: health.port, pods: opened.pods.port, metrics: metricsPort.port, api: opened.api.port },
     loop,
     lease,
-    statuses: () => statuses,
+    statuses: () => reporting.statuses,
     async stop() {
       started = false
       own.stop()
