@@ -23,7 +23,8 @@ export async function* readJsonLines(
   let parts: Buffer[] = []
   let length = 0
   let total = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  // A stream that is given up is not destroyed here: it may be a request that still wants an answer.
+  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     total += chunk.length
     if (total > limits.total) throw new BadLines(`more than ${limits.total} bytes`)
     let from = 0
@@ -56,7 +57,7 @@ function parse(text: string): JsonLine {
 export async function readJson(stream: Readable, limit: number): Promise<unknown> {
   const parts: Buffer[] = []
   let length = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     length += chunk.length
     if (length > limit) throw new BadLines(`more than ${limit} bytes`)
     parts.push(chunk)

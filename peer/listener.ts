@@ -77,8 +77,13 @@ export function callerOf(request: FastifyRequest): PeerIdentity | undefined {
 
 /** A hook that lets only this role of this release in. */
 export function requireRole(release: string, role: PeerRole) {
+  // A certificate is read once for each connection.
+  const callers = new WeakMap<object, PeerIdentity | undefined>()
   return async (request: Pick<FastifyRequest, 'raw'>, reply: FastifyReply): Promise<void> => {
-    const caller = callerOf(request as FastifyRequest)
+    const { socket } = request.raw
+    const known = callers.has(socket)
+    const caller = known ? callers.get(socket) : callerOf(request as FastifyRequest)
+    if (!known) callers.set(socket, caller)
     if (caller !== undefined && caller.release === release && caller.role === role) return
     reply.header('connection', 'close')
     await problem(reply, 403, 'Role', `only a ${role} of this release may call this`)

@@ -82,11 +82,17 @@ export class SnapshotContent {
     const former = this.#newest
     if (former?.snapshot === snapshot) return former
     const root = new RootHash(this.#digest, former?.root)
-    this.#fold(root, 'shard', former?.snapshot.shards, snapshot.shards, (shard) => this.writer.shardHash(shard))
-    this.#fold(root, 'pool', former?.snapshot.pools, snapshot.pools, (pool) => this.writer.poolHash(pool))
+    const difference = this.#differ(former?.snapshot, snapshot)
+    fold(root, 'shard', difference.shards, (tenant) =>
+      hashOf(former?.snapshot.shards.get(tenant), this.writer.shardHash),
+    )
+    fold(root, 'pool', difference.pools, (key) => hashOf(former?.snapshot.pools.get(key), this.writer.poolHash))
     const newest = { snapshot, root: root.toString() }
     this.#newest = newest
     this.#differences = new Map()
+    // What most pods will be sent: it was made anyway.
+    const base = former?.root ?? null
+    this.#differences.set(base, { base, ...difference })
     this.#kept.delete(newest.root)
     this.#kept.set(newest.root, snapshot)
     for (const oldest of this.#kept.keys()) {
@@ -104,12 +110,7 @@ export class SnapshotContent {
     const key = from === undefined ? null : base
     const known = this.#differences.get(key)
     if (known !== undefined) return known
-    const { shards, pools } = newest.snapshot
-    const difference = {
-      base: key,
-      shards: differ(from?.shards, shards, (shard) => this.writer.shardHash(shard)),
-      pools: differ(from?.pools, pools, (pool) => this.writer.poolHash(pool)),
-    }
+    const difference = { base: key, ...this.#differ(from, newest.snapshot) }
     this.#differences.set(key, difference)
     return difference
   }
@@ -188,22 +189,24 @@ export class SnapshotContent {
     }
   }
 
-  #fold<Item>(
-    root: RootHash,
-    kind: EntryKind,
-    former: ReadonlyMap<string, Item> | undefined,
-    now: ReadonlyMap<string, Item>,
-    hashOf: (item: Item) => string,
-  ): void {
-    if (former === now) return
-    for (const [name, item] of now) {
-      const before = former?.get(name)
-      if (before === item) continue
-      if (before !== undefined) root.take(kind, name, hashOf(before))
-      root.put(kind, name, hashOf(item))
+  #differ(from: Snapshot | undefined, to: Snapshot): Omit<Difference, 'base'> {
+    return {
+      shards: differ(from?.shards, to.shards, this.writer.shardHash),
+      pools: differ(from?.pools, to.pools, this.writer.poolHash),
     }
-    for (const [name, item] of former ?? []) if (!now.has(name)) root.take(kind, name, hashOf(item))
   }
+}
+
+function fold(root: RootHash, kind: EntryKind, entries: Entries, former: (name: string) => string | undefined): void {
+  for (const [name, hash] of entries) {
+    const before = former(name)
+    if (before !== undefined) root.take(kind, name, before)
+    if (hash !== null) root.put(kind, name, hash)
+  }
+}
+
+function hashOf<Item>(item: Item | undefined, hash: (item: Item) => string): string | undefined {
+  return item === undefined ? undefined : hash(item)
 }
 
 function differ<Item>(
@@ -213,11 +216,14 @@ function differ<Item>(
 ): Entries {
   if (from === to) return []
   const entries: (readonly [string, string | null])[] = []
+  let kept = 0
   for (const [name, item] of to) {
     const before = from?.get(name)
+    if (before !== undefined) kept++
     if (before === item || (before !== undefined && hashOf(before) === hashOf(item))) continue
     entries.push([name, hashOf(item)])
   }
-  for (const name of from?.keys() ?? []) if (!to.has(name)) entries.push([name, null])
+  if (from === undefined || kept === from.size) return entries
+  for (const name of from.keys()) if (!to.has(name)) entries.push([name, null])
   return entries
 }

@@ -36,6 +36,9 @@ const ASK = { timeout: 10_000, idle: 10_000 }
 const FIRST_WAIT = 250
 const LONGEST_WAIT = 3_000
 const BETWEEN = 30_000
+/** For a push to begin. */
+const GRACE = 2_000
+const LOOK = 50
 const SLICE = 8
 
 /** See the head of this file. */
@@ -54,6 +57,9 @@ export class Puller {
   async run(): Promise<void> {
     for (let failures = 0; !this.#stopped; ) {
       const answers = await this.#tell()
+      // The leader heard it, and pushes: asking for the same would send it twice.
+      const leader = answers.some(({ leads, newest }) => leads && newest !== null)
+      if (this.#hasNothing() && leader) await this.#awaitPush()
       if (this.#hasNothing() || this.#isLeftBehind(answers)) failures = (await this.#pull()) ? 0 : failures + 1
       const wait = this.#hasNothing() ? Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(failures, 10)) : BETWEEN
       await this.#pause(wait * (0.5 + this.#options.random() / 2))
@@ -68,6 +74,14 @@ export class Puller {
 
   #hasNothing(): boolean {
     return this.#options.staging.active === NOTHING
+  }
+
+  /** Resolves when a push has come through, or does not come, or does not go on. */
+  async #awaitPush(): Promise<void> {
+    const until = performance.now() + GRACE
+    while (this.#hasNothing() && !this.#stopped && (performance.now() < until || this.#options.staging.isBusy)) {
+      await this.#pause(LOOK)
+    }
   }
 
   /** The leader pushes; only where two looks in a row find a pod behind is something wrong with that. */

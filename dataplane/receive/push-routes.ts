@@ -32,7 +32,7 @@ export function addPushRoutes(app: PeerApp, release: string, staging: Staging): 
     if (position === undefined || !(body instanceof Readable)) {
       return await problem(reply, 400, 'Request', 'send JSON lines to ?fence=…&sequence=…')
     }
-    return await guarded(reply, () => takeContent(staging, position, body))
+    return await guarded(reply, () => takeContent(staging, position, body), body)
   })
   app.post(PUSH_PATHS.activate, limit(PUSH_LIMITS.order), async (request, reply) =>
     attempt(reply, request.body, readActivateOrder, (order) => staging.activate(order, order.root)),
@@ -66,10 +66,12 @@ async function attempt<Value>(
   return await guarded(reply, () => run(read.value))
 }
 
-async function guarded(reply: FastifyReply, run: () => Promise<unknown>): Promise<unknown> {
+async function guarded(reply: FastifyReply, run: () => Promise<unknown>, body?: Readable): Promise<unknown> {
   try {
     return await run()
   } catch (error) {
+    // What still comes is thrown away, so that the answer arrives: a caller that writes does not read.
+    body?.resume()
     if (error instanceof ContentRefused) return await problem(reply, 409, error.code, error.message)
     if (error instanceof BadLines) return await problem(reply, 400, 'Request', error.message)
     throw error

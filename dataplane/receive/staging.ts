@@ -61,13 +61,12 @@ export class ContentRefused extends Error {
   }
 }
 
-type Hashes = ReadonlyMap<string, string>
 /** A line as it came, and what it says. */
 export type Received = ContentLine & { readonly text: string }
 
-/** Shards by tenant, or pools by key: named, lacking and received. */
+/** Shards by tenant, or pools by key: what differs from what is active (null: it goes), lacking and received. */
 interface StagedKind {
-  readonly hashes: Hashes
+  readonly changes: ReadonlyMap<string, string | null>
   readonly lacking: Set<string>
   readonly received: Map<string, Received>
 }
@@ -91,9 +90,10 @@ export class Staging {
   readonly #monotonic: () => number
   readonly #turn = new Turn()
   #active: SetName = NOTHING
-  #shards: Hashes = new Map()
-  #pools: Hashes = new Map()
+  /** Hashes of the set that is active, by tenant and by key. */
+  readonly #held = { shard: new Map<string, string>(), pool: new Map<string, string>() }
   #staged: Staged | undefined
+  #activating = false
   readonly #withheld = new Withheld()
   #refused: PushAcknowledgement['refused'] = []
 
@@ -101,6 +101,11 @@ export class Staging {
     this.#options = options
     this.#formats = options.formats ?? FORMATS_READ
     this.#monotonic = options.monotonic ?? (() => performance.now())
+  }
+
+  /** Whether a set is on its way at this very time. */
+  get isBusy(): boolean {
+    return this.#activating || (this.#staged !== undefined && this.#monotonic() <= this.#staged.touchedAt + ABANDONED)
   }
 
   /** The set that is active. */
@@ -133,7 +138,7 @@ export class Staging {
     if (typeof read === 'string') throw this.#drop(staged, 'Damaged', read)
     const kind: EntryKind = read.type === 'unknown' ? read.kind : read.type
     const name = read.type === 'shard' ? read.tenant : read.type === 'pool' ? read.key : read.name
-    if (staged[kind].hashes.get(name) !== read.hash) {
+    if (staged[kind].changes.get(name) !== read.hash) {
       throw this.#drop(staged, 'NotAsked', `a ${kind} that the manifest does not name`)
     }
     // Twice the same is once.
@@ -171,9 +176,11 @@ export class Staging {
       }
       if (comparePositions(position, this.#active) <= 0) throw new ContentRefused('Stale', 'a newer set is active')
       this.#staged = undefined
+      this.#activating = true
       await this.#activate(staged)
       return this.acknowledgement
     } finally {
+      this.#activating = false
       done()
     }
   }
@@ -190,8 +197,8 @@ export class Staging {
     const staged = {
       touchedAt: this.#monotonic(),
       manifest,
-      shard: stage(combine(whole ? undefined : this.#shards, manifest.shards), this.#shards, former?.shard),
-      pool: stage(combine(whole ? undefined : this.#pools, manifest.pools), this.#pools, former?.pool),
+      shard: stage(changesOf(manifest.shards, this.#held.shard, whole), former?.shard),
+      pool: stage(changesOf(manifest.pools, this.#held.pool, whole), former?.pool),
     }
     this.#staged = staged
     return this.#answer([...staged.shard.lacking], [...staged.pool.lacking], undefined)
@@ -228,38 +235,36 @@ export class Staging {
   #rootOf(manifest: PushManifest): string {
     const whole = manifest.base === null
     const root = new RootHash(this.#options.digest, whole ? undefined : this.#active.root)
-    const put = (kind: EntryKind, entries: PushManifest['shards'], known: Hashes) => {
-      // A name that is there twice counts once, as it does in `combine`.
+    const put = (kind: EntryKind, entries: PushManifest['shards']) => {
+      // A name that is there twice counts once, as it does in `changesOf`.
       for (const [name, hash] of new Map(entries)) {
-        const former = whole ? undefined : known.get(name)
+        const former = whole ? undefined : this.#held[kind].get(name)
         if (former !== undefined) root.take(kind, name, former)
         if (hash !== null) root.put(kind, name, hash)
       }
     }
-    put('shard', manifest.shards, this.#shards)
-    put('pool', manifest.pools, this.#pools)
+    put('shard', manifest.shards)
+    put('pool', manifest.pools)
     return root.toString()
   }
 
   async #activate({ manifest, shard, pool }: Staged): Promise<void> {
-    const removedTenants = [...this.#shards.keys()].filter((tenant) => !shard.hashes.has(tenant))
-    const removedPools = [...this.#pools.keys()].filter((key) => !pool.hashes.has(key))
+    const removedTenants = apply(shard.changes, this.#held.shard)
+    const removedPools = apply(pool.changes, this.#held.pool)
     const received = [...pool.received.values(), ...shard.received.values()]
     const { fence, sequence, version, endpointsRevision, root, format } = manifest
     const change = this.#withheld.sift({ received, removedTenants, removedPools })
     let result: Acknowledgement
     try {
       result = await this.#options.target.deliver({
-        manifest: { format, sequence, version, endpointsRevision, shards: shard.hashes, pools: pool.hashes },
+        manifest: { format, sequence, version, endpointsRevision, shards: this.#held.shard, pools: this.#held.pool },
         ...change,
       })
     } catch (error) {
-      this.#doubt()
+      this.#doubt(removedTenants, removedPools)
       throw error
     }
     this.#active = { fence, sequence, version, endpointsRevision, root }
-    this.#shards = shard.hashes
-    this.#pools = pool.hashes
     const withheld = this.#withheld.refused()
     const refused = new Map([...result.refused, ...withheld].map((entry) => [entry.tenant, entry] as const))
     this.#refused = boundRefused([...refused.values()])
@@ -273,9 +278,10 @@ export class Staging {
   }
 
   /** Nobody knows what is active now: the names stay, so that they can be taken away, and all content is asked for. */
-  #doubt(): void {
-    this.#shards = new Map([...this.#shards.keys()].map((tenant) => [tenant, '']))
-    this.#pools = new Map([...this.#pools.keys()].map((key) => [key, '']))
+  #doubt(removedTenants: readonly string[], removedPools: readonly string[]): void {
+    const { shard, pool } = this.#held
+    for (const tenant of [...shard.keys(), ...removedTenants]) shard.set(tenant, '')
+    for (const key of [...pool.keys(), ...removedPools]) pool.set(key, '')
     this.#active = { ...this.#active, version: '', endpointsRevision: '', root: EMPTY_ROOT }
   }
 
@@ -301,25 +307,36 @@ export class Staging {
   }
 }
 
-/** What is named in a manifest, on top of what it is a difference to. */
-function combine(base: Hashes | undefined, entries: PushManifest['shards']): Hashes {
-  const hashes = new Map(base)
-  for (const [name, hash] of entries) {
-    if (hash === null) hashes.delete(name)
-    else hashes.set(name, hash)
-  }
-  return hashes
+/** What a manifest says that differs from what is held. In the time of the difference where it is one. */
+function changesOf(
+  entries: PushManifest['shards'],
+  held: ReadonlyMap<string, string>,
+  whole: boolean,
+): Map<string, string | null> {
+  const changes = new Map(entries)
+  if (whole) for (const name of held.keys()) if (!changes.has(name)) changes.set(name, null)
+  for (const [name, hash] of changes) if ((held.get(name) ?? null) === hash) changes.delete(name)
+  return changes
 }
 
 /** What was received for a former set that was never activated is not asked for again. */
-function stage(hashes: Hashes, held: Hashes, former: StagedKind | undefined): StagedKind {
+function stage(changes: ReadonlyMap<string, string | null>, former: StagedKind | undefined): StagedKind {
   const lacking = new Set<string>()
   const received = new Map<string, Received>()
-  for (const [name, hash] of hashes) {
-    if (held.get(name) === hash) continue
+  for (const [name, hash] of changes) {
     const known = former?.received.get(name)
-    if (known?.hash === hash) received.set(name, known)
-    else lacking.add(name)
+    if (known !== undefined && known.hash === hash) received.set(name, known)
+    else if (hash !== null) lacking.add(name)
   }
-  return { hashes, lacking, received }
+  return { changes, lacking, received }
+}
+
+/** Puts changes into what is held. Returns the names that go. */
+function apply(changes: ReadonlyMap<string, string | null>, held: Map<string, string>): readonly string[] {
+  const removed: string[] = []
+  for (const [name, hash] of changes) {
+    if (hash !== null) held.set(name, hash)
+    else if (held.delete(name)) removed.push(name)
+  }
+  return removed
 }
