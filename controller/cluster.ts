@@ -315,7 +315,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
 }
 
 /** Labels of everything that the controller makes. */
-export function objectLabels(release: string): Readonly<Record<string, string>> {
+function objectLabels(release: string): Readonly<Record<string, string>> {
   return {
     'app.kubernetes.io/name': 'atrium',
     'app.kubernetes.io/component': 'controller',

@@ -266,7 +266,7 @@ class NamespaceGrants implements Grants {
 }
 
 /** A tenant's name as the value of a label, which is shorter than a name may be. */
-export function labelValue(tenant: string): string {
+function labelValue(tenant: string): string {
   return tenant.length <= MAX_LABEL ? tenant : tenant.slice(0, MAX_LABEL).replace(/[^a-z0-9]+$/, '')
 }
 

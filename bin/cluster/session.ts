@@ -111,7 +111,7 @@ async function routeByCluster(flags: ServerFlags): Promise<Route> {
 }
 
 /** TLS over a stream. */
-export function secure(stream: Duplex, options: { readonly ca: string; readonly servername: string }): Promise<Duplex> {
+function secure(stream: Duplex, options: { readonly ca: string; readonly servername: string }): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = connectTls({ socket: stream, ...options }, () => resolve(socket))
     socket.once('error', (error) => {

@@ -78,17 +78,17 @@ async function print(answer: StatusAnswer, place: string, flags: StatusFlags, te
 }
 
 async function summaryLines(answer: StatusAnswer, place: string, terminal: Terminal): Promise<readonly string[]> {
-  const { duration } = await import('../output/units.ts')
+  const { age, duration } = await import('../output/units.ts')
   const { version, release, leader, snapshot, pods, tenants, attention } = answer
   const current = pods.filter(({ state }) => state === 'current').length
-  const age = duration(Math.max(0, Date.now() - Date.parse(snapshot.compiledAt)))
+  const changed = age(Date.now() - Date.parse(snapshot.compiledAt))
   const took = snapshot.activationMs === null ? '' : `, in ${duration(snapshot.activationMs)}`
   const counts = { Serving: 0, Degraded: 0, NotServing: 0 }
   for (const tenant of tenants) counts[stateOf(tenant, attention)]++
   const where = pods.length === 0 ? '' : ` on ${current} of ${pods.length} pods`
   const lines = [
     `${terminal.paint('bold', `Atrium ${version}`)} · ${release} by ${place} · leader ${leader === '' ? 'none' : leader}`,
-    `Snapshot  ${snapshot.version.slice(0, 6)}${where} · last change ${age} ago${took}`,
+    `Snapshot  ${snapshot.version.slice(0, 6)}${where} · last change ${changed} ago${took}`,
   ]
   if (pods.length > 0) {
     const slow = pods.filter(({ state }) => state !== 'current').map(({ name, state }) => `${name} ${state}`)
@@ -101,14 +101,14 @@ async function summaryLines(answer: StatusAnswer, place: string, terminal: Termi
 async function attentionText(answer: StatusAnswer, terminal: Terminal, headers: boolean): Promise<readonly string[]> {
   if (answer.attention.length === 0) return []
   const { tableLines } = await import('../output/table.ts')
-  const { duration } = await import('../output/units.ts')
+  const { age } = await import('../output/units.ts')
   const { wrap } = await import('../output/width.ts')
   const { printable } = await import('../../controller/report/printable.ts')
   const lines = tableLines<AttentionLine>(
     [
       { title: 'TENANT', value: ({ tenant }) => (tenant === '' ? '-' : tenant) },
       { title: 'WHAT', value: ({ object }) => printable(object) },
-      { title: 'SINCE', value: ({ since }) => duration(Math.max(0, Date.now() - Date.parse(since))), drop: 1 },
+      { title: 'SINCE', value: ({ since }) => age(Date.now() - Date.parse(since)), drop: 1 },
       {
         title: 'WHY',
         value: ({ reason }) => reason,

@@ -9,6 +9,14 @@ export function duration(milliseconds: number): string {
   return `${Math.floor(seconds / 60)}m ${seconds % 60}s`
 }
 
+/** How long ago, as kubectl writes it: `12s`, `8m`, `5h`, `3d`. */
+export function age(milliseconds: number): string {
+  const seconds = Math.max(0, Math.round(milliseconds / 1000))
+  if (seconds < 60) return `${seconds}s`
+  if (seconds < 3_600) return `${Math.floor(seconds / 60)}m`
+  return seconds < 86_400 ? `${Math.floor(seconds / 3_600)}h` : `${Math.floor(seconds / 86_400)}d`
+}
+
 /** `12.5 %` without the blank: `0.0%`, `31%`. */
 export function share(part: number, digits = 1): string {
   return `${(part * 100).toFixed(digits)}%`

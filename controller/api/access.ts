@@ -7,7 +7,7 @@ import type { ApiCalls } from '../api-calls.ts'
 import { reviewToken } from '../cluster/reviews.ts'
 
 /** Audience of tokens for this API. */
-export const API_AUDIENCE = 'atrium-console'
+const API_AUDIENCE = 'atrium-console'
 
 /** A caller, as the API server knows them. */
 export interface Caller {

@@ -2,136 +2,23 @@
 import { request } from 'node:https'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import fc from 'fast-check'
-import { SNAPSHOT_FORMAT, type TenantShard } from '../../model/snapshot.ts'
-import { openPeerListener, type PeerListener } from '../../peer/listener.ts'
-import { makeHost, makeShard } from '../../test/support/shard.ts'
-import type { ApiCall, ApiResult } from '../api-calls.ts'
-import type { LoopState } from '../loop.ts'
-import { Authority, type AuthorityStore } from '../publish/authority.ts'
-import { Peers } from '../publish/peers.ts'
-import { ApiAccess } from './access.ts'
+import { API_NAME, type ControllerApi, openControllerApi, POD_METRICS } from '../../test/support/controller-api.ts'
 import type { StatusAnswer } from './answers.ts'
-import { LivePods } from './live-pods.ts'
 import { mergeExpositions } from './merge-metrics.ts'
-import { type ApiListener, openApi } from './server.ts'
-
-const NAME = 'atrium-api.atrium-system.svc'
-
-/** What the cluster's RBAC allows: user, then the attributes of the review. */
-const RIGHTS: readonly (readonly [user: string, verb: string, what: string, where: string])[] = [
-  ['root', 'list', 'tenants/', ''],
-  ['root', 'create', 'routes/explain', ''],
-  ['root', 'get', 'pods/snapshot', ''],
-  ['ann', 'get', 'routes/traffic', 'acme-1'],
-  ['ann', 'create', 'routes/explain', 'acme-1'],
-  ['bob', 'get', 'tenants/', 'globex'],
-]
 
 describe('the API', () => {
-  let api: ApiListener
-  let pod: PeerListener
-  let live: LivePods
-  let authorities: string
-  let reviews: { token: number; access: number }
-  let down = false
-  const asked: string[] = []
+  let api: ControllerApi
 
   beforeAll(async () => {
-    const authority = new Authority({
-      release: 'atrium',
-      store: memoryStore(),
-      publishBundle: () => Promise.resolve(),
-      now: () => Date.now(),
-    })
-    await authority.maintain()
-    authorities = authority.bundle
-    const controller = await authority.issue({ release: 'atrium', role: 'controller', uid: 'c-1' }, '127.0.0.1')
-    const plane = await authority.issue({ release: 'atrium', role: 'dataplane', uid: 'p-1' }, '127.0.0.1')
-    pod = await openPeerListener({
-      host: '127.0.0.1',
-      port: 0,
-      credentials: plane.credentials,
-      requireCertificate: true,
-      routes: (app) => {
-        app.addHook(
-          'onRequest',
-          async (call) => void asked.push(`${call.method} ${call.url} ${call.headers.authorization ?? ''}`),
-        )
-        app.get('/status', async (call) => {
-          const { tenant } = Object(call.query)
-          const lines = ['acme', 'globex'].filter((name) => tenant === undefined || name === tenant)
-          return { version: 'v1', ready: true, draining: false, tenants: lines.map(figures) }
-        })
-        app.get('/snapshot', async (_call, reply) => await reply.code(503).send({ error: 'NotNow', message: 'later' }))
-        app.get(
-          '/metrics',
-          async (_call, reply) => await reply.type('text/plain').header('set-cookie', 'a=b').send(METRICS),
-        )
-        app.post('/explain', async (call) => ({ tenant: 'acme', asked: call.body }))
-      },
-    })
-    const peers = new Peers(() => performance.now())
-    peers.prove({ uid: 'p-1', name: 'plane-1', address: '127.0.0.1', port: pod.port })
-    peers.prove({ uid: 'p-2', name: 'plane-2', address: '127.0.0.1', port: 1 })
-    live = new LivePods({ release: 'atrium', peers, credentials: () => controller.credentials })
-    api = await openApi(
-      {
-        host: '127.0.0.1',
-        port: 0,
-        credentials: await authority.issueServer([NAME], '127.0.0.1'),
-        names: [NAME],
-        access: new ApiAccess({ api: { request: review }, monotonic: () => performance.now() }),
-        live,
-      },
-      {
-        version: '0.1.0',
-        release: 'atrium',
-        replica: 'ctl-0',
-        leader: () => 'ctl-1',
-        state: () => STATE,
-        statuses: () => [],
-        holders: () =>
-          new Map([
-            ['acme-1', 'acme'],
-            ['globex-1', 'globex'],
-          ]),
-        since: () => 0,
-        compiledAt: () => 0,
-        now: () => 0,
-      },
-    )
+    api = await openControllerApi()
   })
-  afterAll(async () => {
-    live.stop()
-    await Promise.all([api.close(), pod.close()])
-  })
+  afterAll(() => api.close())
   beforeEach(() => {
-    reviews = { token: 0, access: 0 }
-    down = false
-    asked.length = 0
+    api.setDown(false)
+    api.reviews.token = 0
+    api.reviews.access = 0
+    api.asked.length = 0
   })
-
-  async function review({ path, body }: ApiCall): Promise<ApiResult> {
-    if (down) throw new Error('cut off')
-    const spec = Object(Object(body).spec)
-    if (path.endsWith('tokenreviews')) {
-      reviews.token++
-      const [user, audience] = String(spec.token).split('.')
-      const authenticated = audience === 'console' && spec.audiences[0] === 'atrium-console'
-      const status = authenticated
-        ? { authenticated, user: { username: user, groups: [] }, audiences: spec.audiences }
-        : {}
-      return await Promise.resolve({ status: 201, body: { status }, retryAfterMs: undefined })
-    }
-    reviews.access++
-    const { verb, resource, subresource, namespace, name } = spec.resourceAttributes
-    const allowed = RIGHTS.some(([user, wanted, what, where]) => {
-      return (
-        user === spec.user && wanted === verb && what === `${resource}/${subresource}` && where === (namespace || name)
-      )
-    })
-    return { status: 201, body: { status: { allowed } }, retryAfterMs: undefined }
-  }
 
   interface Answer {
     readonly status: number
@@ -150,13 +37,13 @@ describe('the API', () => {
         {
           host: '127.0.0.1',
           port: api.port,
-          servername: NAME,
-          ca: authorities,
+          servername: API_NAME,
+          ca: api.authorities,
           method: more.method ?? (text === undefined ? 'GET' : 'POST'),
           path,
           agent: false,
           headers: {
-            host: NAME,
+            host: API_NAME,
             ...(user === undefined ? {} : { authorization: `Bearer ${user}` }),
             ...(text === undefined ? {} : { 'content-type': 'application/json' }),
             ...more.headers,
@@ -196,7 +83,7 @@ describe('the API', () => {
       expect([path, await statusOf(undefined, path)]).toEqual([path, 401])
       expect([path, await statusOf('nobody.console', path)]).toEqual([path, 403])
     }
-    expect(asked).toEqual([])
+    expect(api.asked).toEqual([])
   })
 
   test('the platform sees all tenants and pods, a pod that does not answer by name', async () => {
@@ -242,10 +129,10 @@ describe('the API', () => {
 
   test('a pod is read through the proxy, without the caller’s token, without its headers, once', async () => {
     const metrics = await call('root.console', '/api/v1/pods/plane-1/metrics')
-    expect([metrics.status, metrics.text]).toEqual([200, METRICS])
+    expect([metrics.status, metrics.text]).toEqual([200, POD_METRICS])
     expect(metrics.headers).not.toHaveProperty('set-cookie')
     expect(await statusOf('root.console', '/api/v1/pods/plane-1/snapshot')).toBe(503)
-    expect(asked).toEqual(['GET /metrics ', 'GET /snapshot '])
+    expect(api.asked).toEqual(['GET /metrics ', 'GET /snapshot '])
     const gone = await call('root.console', '/api/v1/pods/plane-2/status')
     expect([gone.status, gone.text]).toEqual([502, '{"error":"Unreachable","message":"the pod did not answer"}'])
     for (const path of [
@@ -269,7 +156,7 @@ describe('the API', () => {
     ).toBe(415)
     const answer = await call('root.console', '/api/v1/status', {
       method: 'OPTIONS',
-      headers: { origin: `https://${NAME}` },
+      headers: { origin: `https://${API_NAME}` },
     })
     expect(Object.keys(answer.headers).filter((name) => name.startsWith('access-control'))).toEqual([])
     expect(await statusOf('root.console', '/nothing')).toBe(404)
@@ -277,14 +164,14 @@ describe('the API', () => {
 
   test('a token is reviewed once in a while, and rights too', async () => {
     await call('eve.console', '/api/v1/status')
-    const before = { ...reviews }
+    const before = { ...api.reviews }
     await call('eve.console', '/api/v1/status')
     expect(before.token).toBe(1)
-    expect(reviews).toEqual(before)
+    expect(api.reviews).toEqual(before)
   })
 
   test('when nobody can be asked, nothing is shown', async () => {
-    down = true
+    api.setDown(true)
     expect(await statusOf('fay.console', '/api/v1/status')).toBe(503)
   })
 
@@ -314,55 +201,3 @@ describe('metrics of several pods', () => {
     fc.assert(fc.property(fc.array(fc.string(), { maxLength: 5 }), (texts) => void mergeExpositions(texts)))
   })
 })
-
-const METRICS = '# TYPE atrium_http_requests_total counter\natrium_http_requests_total{tenant="acme"} 5\n'
-const SHARDS: readonly TenantShard[] = [
-  makeShard('acme', { hosts: [makeHost('shop.acme.test')] }),
-  makeShard('globex', { hosts: [makeHost('globex.test')] }),
-]
-const STATE: LoopState = {
-  resources: { revision: '1', partitions: new Map(), claims: [], lastGood: [] },
-  result: {
-    snapshot: {
-      format: SNAPSHOT_FORMAT,
-      version: 'v1',
-      endpointsRevision: 'e1',
-      shards: new Map(SHARDS.map((shard) => [shard.tenant, shard])),
-      pools: new Map(),
-    },
-    issues: [],
-    objects: [],
-    claims: [],
-    lastGood: [],
-    crossEffects: [],
-    memo: undefined,
-  },
-  source: { resources: { revision: '1', partitions: new Map() }, problems: [], changed: new Set() },
-  acknowledgements: [],
-  sequence: 1,
-  compileMs: 1,
-  activationMs: 2,
-  cycles: 1,
-}
-
-function figures(tenant: string) {
-  return {
-    tenant,
-    requests: { '2xx': 5 },
-    activeRequests: 1,
-    connections: 2,
-    routes: 1,
-    endpoints: [{ state: 'ready' }],
-  }
-}
-
-function memoryStore(): AuthorityStore {
-  let kept: Awaited<ReturnType<AuthorityStore['load']>>
-  return {
-    load: () => Promise.resolve(kept),
-    save: (content) => {
-      kept = { content, version: '1' }
-      return Promise.resolve('1')
-    },
-  }
-}

@@ -6,17 +6,10 @@ import type { AttentionLine, PodLine, TenantLine, TopLine } from './answers.ts'
 import type { PodAnswer } from './live-pods.ts'
 import type { Scope } from './scope.ts'
 
-/** What is known of one object's readiness over time. */
-export interface Sighting {
-  readonly reason: string
-  /** Milliseconds since the epoch. */
-  readonly since: number
-}
-
 const MAX_ATTENTION = 500
 
 /** Whether a tenant is in the scope. */
-export function inScope(scope: Scope, tenant: string): boolean {
+function inScope(scope: Scope, tenant: string): boolean {
   return scope.all || scope.tenant === tenant
 }
 

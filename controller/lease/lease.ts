@@ -53,7 +53,7 @@ export interface Lease {
 }
 
 /** The times of client-go: 15 s of lease, 10 s to renew, a try each 2 s. */
-export const LEASE_TIMES: LeaseTimes = { durationMs: 15_000, renewMs: 10_000, retryMs: 2_000 }
+const LEASE_TIMES: LeaseTimes = { durationMs: 15_000, renewMs: 10_000, retryMs: 2_000 }
 
 const JITTER = 0.2
 const REQUEST_MS = 5_000
