@@ -174,7 +174,8 @@ export class Staging {
       if (staged.shard.lacking.size + staged.pool.lacking.size > 0) {
         throw new ContentRefused('Incomplete', 'the set is not complete')
       }
-      if (comparePositions(position, this.#active) <= 0) throw new ContentRefused('Stale', 'a newer set is active')
+      if (this.#active !== NOTHING && comparePositions(position, this.#active) <= 0)
+        throw new ContentRefused('Stale', 'a newer set is active')
       this.#staged = undefined
       this.#activating = true
       await this.#activate(staged)
@@ -188,7 +189,8 @@ export class Staging {
   #propose(manifest: PushManifest): ManifestAnswer {
     const refusal = this.#refusal(manifest)
     if (refusal !== undefined) return this.#answer([], [], refusal)
-    if (comparePositions(manifest, this.#active) === 0) return this.#answer([], [], undefined)
+    if (this.#active !== NOTHING && comparePositions(manifest, this.#active) === 0)
+      return this.#answer([], [], undefined)
     if (this.#rootOf(manifest) !== manifest.root) {
       return this.#answer([], [], { reason: 'Root', message: 'the manifest does not lead to the root that it names' })
     }
@@ -211,7 +213,7 @@ export class Staging {
     if (!this.#formats.includes(manifest.format)) {
       return { reason: 'Format', message: `format ${manifest.format} is not read here` }
     }
-    const order = comparePositions(manifest, this.#active)
+    const order = this.#active === NOTHING ? 1 : comparePositions(manifest, this.#active)
     if (order < 0 || (order === 0 && manifest.root !== this.#active.root)) {
       const { fence, sequence } = this.#active
       return { reason: 'Stale', message: `what is active here is newer (fence ${fence}, sequence ${sequence})` }

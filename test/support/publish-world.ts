@@ -77,6 +77,19 @@ export function snapshotOf(shards: readonly TenantShard[], pools: readonly Pool[
   }
 }
 
+/** One of an endless row of sets that all differ, large enough to need more than one step. */
+export function numberedSet(mark: number): Snapshot {
+  const tenants = ['acme', 'blog', 'shop', 'wiki', 'mail', 'news']
+  return snapshotOf(
+    tenants.map((tenant) =>
+      sealedShard(tenant, 'r', {
+        routes: Array.from({ length: 20 }, (_, index) => makeRoute(tenant, `route-${index}-${mark}`)),
+      }),
+    ),
+    tenants.map((tenant) => sealedPool(tenant, 'web', [`10.0.${mark >> 8}.${mark & 255}`])),
+  )
+}
+
 /** Root of a whole snapshot, made from nothing. */
 export function rootOf({ shards, pools }: Snapshot): string {
   const root = new RootHash(sha256, EMPTY_ROOT)
