@@ -136,7 +136,7 @@ describe('holders', () => {
       ]),
     )
     const partitions = new Map([['', { namespace: '', objects: new Map([['Namespace' as const, objects]]) }]])
-    const snapshot = {
+    const snapshot: Snapshot = {
       format: SNAPSHOT_FORMAT,
       version: 'v',
       endpointsRevision: 'e',
