@@ -5,8 +5,8 @@
 // of what it decides about a request.
 import { GATEWAY_ERRORS } from '../../model/gateway-error.ts'
 import type { RouteId } from '../../model/snapshot.ts'
-import type { AccessRecord } from './access-log.ts'
 import { hideSecrets } from './access-log-query.ts'
+import type { AccessRecord } from './access-record.ts'
 import type { ConnectionTls } from './carrier.ts'
 
 type Backend = NonNullable<AccessRecord['backend']>

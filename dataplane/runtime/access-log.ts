@@ -1,49 +1,10 @@
-// One line for each request, format `otel` (ux conventions 5.4): the record, and the writer of one worker.
+// One line for each request, format `otel` (ux conventions 5.4): the writer of one worker.
 // The exchange calls write once at its end; lines gather here and go in batches to the one sink of the process
 // (access-log-sink.ts), because two threads that write to one pipe would cut each other's lines.
-import type { GatewayErrorCode } from '../../model/gateway-error.ts'
-import type { RouteId } from '../../model/snapshot.ts'
 import { AccessLine } from './access-log-line.ts'
-import type { ConnectionTls } from './carrier.ts'
+import type { AccessRecord } from './access-record.ts'
 
-/** What is known of one request when it ends. Fields without data are '' or null and leave no trace in the line. */
-export interface AccessRecord {
-  /** Milliseconds since the epoch, at the end. */
-  readonly time: number
-  readonly requestId: string
-  /** '' where no tenant owns the request. */
-  readonly tenant: string
-  readonly route: RouteId | null
-  readonly method: string
-  readonly scheme: 'http' | 'https'
-  readonly host: string
-  readonly path: string
-  /** As received, without `?`. The writer replaces the values of secret-looking names. */
-  readonly query: string
-  /** 0 where the client left before any. */
-  readonly status: number
-  /** Resolved through trusted hops. */
-  readonly clientAddress: string
-  /** The other end of the socket. */
-  readonly peerAddress: string
-  /** Bytes of the bodies, and of a tunnel's two directions. */
-  readonly requestSize: number
-  readonly responseSize: number
-  readonly durationMs: number
-  /** Null where no backend was asked. */
-  readonly upstreamMs: number | null
-  readonly backend: { readonly namespace: string; readonly name: string; readonly port: string } | null
-  /** `address:port` of the last attempt, '' for none. */
-  readonly endpoint: string
-  /** Attempts beyond the first. */
-  readonly resends: number
-  readonly error: GatewayErrorCode | null
-  /** Which limit or policy refused: `limits.requests`, `rateLimits/per-client`, `access`. '' for none. */
-  readonly decidedBy: string
-  /** The client went before the end. */
-  readonly aborted: boolean
-  readonly tls: ConnectionTls | null
-}
+export type { AccessRecord } from './access-record.ts'
 
 /** Where records go. `write` never blocks, never throws and may drop (counted); `flush` hands over what is gathered. */
 export interface AccessLog {
@@ -54,8 +15,10 @@ export interface AccessLog {
 /** Takes a batch of whole lines. false: there is no room, the batch was dropped. */
 export type BatchSender = (batch: Uint8Array, lines: number) => boolean
 
-/** Bytes after which a batch goes out at once. */
+/** Bytes that a batch holds; before they are exceeded it goes out. */
 const BATCH_BYTES = 65_536
+/** UTF-8 of one UTF-16 unit. */
+const MOST_BYTES = 3
 
 /**
  * The writer of one worker.
@@ -70,7 +33,8 @@ export function createAccessLog(options: {
   readonly interval?: number
 }): AccessLog {
   const interval = options.interval ?? 100
-  let gathered = ''
+  const gathered = Buffer.allocUnsafeSlow(BATCH_BYTES)
+  let length = 0
   let lines = 0
   let timer: NodeJS.Timeout | undefined
 
@@ -78,19 +42,26 @@ export function createAccessLog(options: {
     clearTimeout(timer)
     timer = undefined
     if (lines === 0) return
-    const batch = Buffer.from(gathered, 'utf8')
+    const batch = Uint8Array.prototype.slice.call(gathered, 0, length)
     const count = lines
-    gathered = ''
+    length = 0
     lines = 0
     if (!options.send(batch, count)) options.dropped(count)
   }
   const line = new AccessLine(options.pod ?? '')
   return {
     write(record) {
-      gathered += line.textOf(record)
+      const text = line.textOf(record)
+      const most = text.length * MOST_BYTES
+      if (length + most > BATCH_BYTES) handOver()
+      if (most > BATCH_BYTES) {
+        if (!options.send(Buffer.from(text), 1)) options.dropped(1)
+        return
+      }
+      // Written at once: text that waits as text is many small pieces, which every scavenge would copy.
+      length += gathered.write(text, length)
       lines++
-      if (gathered.length >= BATCH_BYTES) handOver()
-      else timer ??= setTimeout(handOver, interval).unref()
+      timer ??= setTimeout(handOver, interval).unref()
     },
     async flush() {
       handOver()

@@ -25,7 +25,7 @@ import { upstreamRequest } from './exchange-request.ts'
 import { TunnelPair, type TunnelOwner } from './exchange-tunnel.ts'
 import type { ResponseFields } from './field-list.ts'
 import { passingTrailers } from './field-rules.ts'
-import type { Lease } from './leases.ts'
+import { type Lease, LeasePlace } from './leases.ts'
 import type { TenantState } from './pod-state.ts'
 import type { ReceivedRequest } from './received-request.ts'
 
@@ -44,7 +44,7 @@ const NO_SLOTS: unknown[] = []
 /** open: nothing final was sent. answering: the head was. tunnel: after 101. ended: everything is given back. */
 type Phase = 'open' | 'answering' | 'tunnel' | 'ended'
 
-class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, ForwardOwner, TunnelOwner {
+class ServedExchange extends LeasePlace implements Exchange, Lease, ClientEvents, BodyOwner, ForwardOwner, TunnelOwner {
   tenant = ''
   route: RouteId = NO_ROUTE
   slots: unknown[] = NO_SLOTS
@@ -77,6 +77,7 @@ class ServedExchange implements Exchange, Lease, ClientEvents, BodyOwner, Forwar
   #announced: readonly string[] = []
 
   constructor(context: ServeContext, now: () => number, stream: ClientStream) {
+    super()
     this.#context = context
     this.#now = now
     this.#stream = stream
