@@ -13,6 +13,8 @@ export interface Rule {
   readonly interval: number
   readonly intervalTicks: bigint
   readonly span: number
+  /** The span with what its rounding may have taken. Below 2^50 ticks the slack is under one tick. */
+  readonly bound: number
 }
 
 /** What became of one request. `next` is the theoretical arrival time to store; meaningless where refused. */
@@ -33,7 +35,7 @@ export function createRule(rate: { readonly count: number; readonly seconds: num
   const interval = Math.min(MAX_SPAN, Math.max(1, Math.round(exact)))
   const burst = Math.max(1, Math.floor(rate.burst))
   const span = burst * interval > MAX_SPAN ? Math.floor(MAX_SPAN / interval) * interval : burst * interval
-  return { interval, intervalTicks: BigInt(interval), span }
+  return { interval, intervalTicks: BigInt(interval), span, bound: span + span * 4 * Number.EPSILON }
 }
 
 /** Monotonic milliseconds as ticks. */
@@ -47,8 +49,7 @@ export function toTicks(milliseconds: number): bigint {
  */
 export function step(rule: Rule, arrival: bigint, now: bigint): Step {
   const ahead = aheadOf(rule, arrival, now)
-  // Below 2^50 ticks the slack is under one tick, so it only takes up the rounding of very long spans.
-  const allowed = ahead + rule.interval <= rule.span + rule.span * 4 * Number.EPSILON
+  const allowed = ahead + rule.interval <= rule.bound
   if (!allowed) {
     return {
       allowed,
@@ -62,7 +63,7 @@ export function step(rule: Rule, arrival: bigint, now: bigint): Step {
   return {
     allowed,
     next: (arrival > now ? arrival : now) + rule.intervalTicks,
-    remaining: Math.max(0, Math.floor((rule.span - after) / rule.interval)),
+    remaining: Math.max(0, Math.floor((rule.bound - after) / rule.interval)),
     resetAfter: after / TICKS_PER_SECOND,
     retryAfter: 0,
   }
