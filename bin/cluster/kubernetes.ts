@@ -60,7 +60,7 @@ export function failureOf(status: number, what: string): CommandFailure {
   return new CommandFailure(EXIT_CODES.unreachable, `the API server answered ${status} (${what})`)
 }
 
-/** Pods of one half of the release that run, ready ones first. */
+/** Pods of one half of the release that run and are not ending, ready ones first. */
 export async function releasePods(
   kubernetes: Kubernetes,
   flags: Pick<ServerFlags, 'releaseNamespace'>,
@@ -78,8 +78,8 @@ export async function releasePods(
     })
     return {
       name: String(name),
-      ready: ready && deletionTimestamp === undefined,
-      running: phase === 'Running',
+      ready,
+      running: phase === 'Running' && deletionTimestamp === undefined,
       address: typeof podIP === 'string' ? podIP : '',
       version: String(Object(labels)['app.kubernetes.io/version'] ?? ''),
     }
