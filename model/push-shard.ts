@@ -215,8 +215,3 @@ function readPool(parsed: unknown, digest: Digest): ContentLine | string {
 function unknownMessage(problem: string): string {
   return `it asks for what this dataplane does not know: ${problem}`
 }
-
-/** Whether the hash in a pool is that of its content. */
-export function checkPool({ id, hash, endpoints }: Pool, digest: Digest): boolean {
-  return digest(canonicalText([id, endpoints])) === hash
-}

@@ -138,9 +138,8 @@ const contentAnswerShape = fields({
 })
 export type ContentAnswer = ValueOf<typeof contentAnswerShape>
 
-const activateShape = fields({ ...positionFields, root: hash })
 /** Makes the set that was shown and sent active. */
-export type ActivateOrder = ValueOf<typeof activateShape>
+const activateShape = fields({ ...positionFields, root: hash })
 
 const refusedTenants = list(
   fields({ tenant: tenantName, message: text(PUSH_LIMITS.messageLength) }),
@@ -189,9 +188,8 @@ const endpointsAnswerShape = variant({
 })
 export type EndpointsAnswer = ValueOf<typeof endpointsAnswerShape>
 
-const positionQueryShape = fields({ active: setShape, name: text(253), port: whole(1, 65_535) })
 /** A pod tells what it has, and that it is there, under its name, listening on a port of the address of the call. */
-export type PositionQuery = ValueOf<typeof positionQueryShape>
+const positionQueryShape = fields({ active: setShape, name: text(253), port: whole(1, 65_535) })
 const positionAnswerShape = fields({
   /** The newest set of the controller asked; null before it has one. */
   newest: orNull(setShape),
@@ -206,7 +204,6 @@ const signingRequestShape = fields({
   /** On which it listens; 0 where it does not know yet. */
   port: whole(0, 65_535),
 })
-export type SigningRequest = ValueOf<typeof signingRequestShape>
 
 const PEM = /^[-A-Za-z0-9+/=\s]*$/
 const signingAnswerShape = fields({

@@ -16,7 +16,7 @@ export interface ConnectOptions {
 }
 
 /** The other end is not who it should be. */
-export class WrongPeer extends Error {
+class WrongPeer extends Error {
   override readonly name = 'WrongPeer'
 }
 

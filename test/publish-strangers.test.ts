@@ -107,6 +107,33 @@ describe('strangers', () => {
     expect(controller.peers.all()).toEqual([])
   })
 
+  test('that are pods and break off what they asked for keep nobody else from a set', async () => {
+    const world = await startWorld()
+    const controller = await world.controller()
+    const wide = Array.from({ length: 400 }, (_, index) => sealedShard(`tenant-${index}`, 'a'))
+    await controller.publisher.publish(snapshotOf(wide), 1)
+    const { credentials } = await world.authority.issue({ release: RELEASE, role: 'dataplane', uid: 'p' }, '127.0.0.1')
+    const options = { host: '127.0.0.1', port: controller.listener.port, ...secureOptions(credentials) }
+    for (let call = 0; call < 9; call++) {
+      await new Promise<void>((resolve) => {
+        const socket = connectTls({ ...options, checkServerIdentity: () => undefined }, () => {
+          socket.write(get(`${PUSH_PATHS.pull}?name=p&formats=1`))
+        })
+        socket.once('data', () => socket.destroy())
+        socket.on('close', () => resolve())
+        socket.on('error', () => {})
+      })
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(await ask(controller.listener.port, credentials, get(`${PUSH_PATHS.pull}?name=p&formats=1`))).toBe(
+      'HTTP/1.1 200 OK',
+    )
+    // Eleven in a row from one address are too many.
+    expect(await ask(controller.listener.port, credentials, get(`${PUSH_PATHS.pull}?name=p&formats=1`))).toMatch(
+      /^HTTP\/1.1 429/,
+    )
+  })
+
   test('no session outlives its handshake: nothing is resumed', async () => {
     const world = await startWorld()
     const controller = await world.controller()

@@ -8,6 +8,7 @@ import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
 import { Hidden } from '../../model/hidden.ts'
 import { readPeerIdentity } from '../../model/peer-name.ts'
 import { PUSH_LIMITS, PUSH_PATHS, readSigningAnswer, type SigningAnswer } from '../../model/push.ts'
+import { CallRefused } from '../../peer/call.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
 import type { Controllers } from './controllers.ts'
 
@@ -51,6 +52,8 @@ export class PodIdentity {
   #timer: NodeJS.Timeout | undefined
   #stopped = false
   #looking = false
+  /** Milliseconds for which the controller asked. */
+  #retryAfter = 0
   #warned = ''
 
   constructor(options: PodIdentityOptions) {
@@ -77,7 +80,8 @@ export class PodIdentity {
   async start(): Promise<PeerCredentials | undefined> {
     for (let failures = 0; !this.#stopped; failures++) {
       if (await this.#renew()) break
-      const wait = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(failures, 10))
+      const own = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** Math.min(failures, 10))
+      const wait = Math.max(own, this.#retryAfter)
       await new Promise<void>((resolve) => {
         this.#timer = setTimeout(resolve, wait * (0.5 + this.#options.random() / 2))
       })
@@ -128,6 +132,7 @@ export class PodIdentity {
       renewed(this.#credentials)
       return true
     } catch (error) {
+      this.#retryAfter = error instanceof CallRefused ? (error.retryAfter ?? 0) : 0
       this.#warn(error instanceof Error ? error.message : String(error))
       return false
     }

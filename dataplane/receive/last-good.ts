@@ -10,7 +10,8 @@ import { poolLine, readContentLine, shardLine } from '../../model/push-shard.ts'
 import type { EntryKind } from '../../model/root-hash.ts'
 import { type Pool, poolKey, type TenantShard } from '../../model/snapshot.ts'
 import { readJsonLines } from '../../peer/lines.ts'
-import type { ActivatedSet, Received } from './staging.ts'
+import type { Received } from './staged.ts'
+import type { ActivatedSet } from './staging.ts'
 
 /** What was kept. */
 export interface KeptSet {

@@ -43,7 +43,7 @@ export function addPushRoutes(app: PeerApp, release: string, staging: Staging): 
 }
 
 /** Takes content line by line. Throws ContentRefused and BadLines. */
-export async function takeContent(staging: Staging, position: Position, body: Readable): Promise<ContentAnswer> {
+async function takeContent(staging: Staging, position: Position, body: Readable): Promise<ContentAnswer> {
   const counts = { shards: 0, pools: 0 }
   let from = performance.now()
   for await (const line of readJsonLines(body, { line: PUSH_LIMITS.line, total: PUSH_LIMITS.content })) {

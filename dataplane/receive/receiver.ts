@@ -12,7 +12,8 @@ import { type KeptSet, LastGood } from './last-good.ts'
 import { Puller } from './pull.ts'
 import { addPushRoutes } from './push-routes.ts'
 import { addReadRoutes } from './read-routes.ts'
-import { type ChangeTarget, type Received, Staging } from './staging.ts'
+import type { Received } from './staged.ts'
+import { type ChangeTarget, Staging } from './staging.ts'
 
 /** What the pod is told about itself. Times in milliseconds. */
 export interface ReceiverOptions {

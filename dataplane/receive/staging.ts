@@ -15,10 +15,11 @@ import {
   type RefusalReason,
   type SetName,
 } from '../../model/push.ts'
-import { type ContentLine, poolLine, readContentLine } from '../../model/push-shard.ts'
+import { poolLine, readContentLine } from '../../model/push-shard.ts'
 import { EMPTY_ROOT, type EntryKind, RootHash } from '../../model/root-hash.ts'
 import type { Acknowledgement, Change } from '../receive.ts'
 import { Turn } from '../turn.ts'
+import { apply, changesOf, type Received, stage, type Staged } from './staged.ts'
 import { tenantOf, Withheld } from './withheld.ts'
 
 /** Where whole changes go: the dataplane of this process. */
@@ -59,25 +60,6 @@ export class ContentRefused extends Error {
     super(message)
     this.code = code
   }
-}
-
-/** A line as it came, and what it says. */
-export type Received = ContentLine & { readonly text: string }
-
-/** Shards by tenant, or pools by key: what differs from what is active (null: it goes), lacking and received. */
-interface StagedKind {
-  readonly changes: ReadonlyMap<string, string | null>
-  readonly lacking: Set<string>
-  readonly received: Map<string, Received>
-}
-
-/** A set on its way. */
-interface Staged {
-  /** When something of it came last, monotonic milliseconds. */
-  touchedAt: number
-  readonly manifest: PushManifest
-  readonly shard: StagedKind
-  readonly pool: StagedKind
 }
 
 /** Milliseconds after which a set of which nothing more came gives way to an older one of the same fence. */
@@ -307,38 +289,4 @@ export class Staging {
   ): ManifestAnswer {
     return { active: this.#active, formats: this.#formats, lacksShards, lacksPools, refused: refused ?? null }
   }
-}
-
-/** What a manifest says that differs from what is held. In the time of the difference where it is one. */
-function changesOf(
-  entries: PushManifest['shards'],
-  held: ReadonlyMap<string, string>,
-  whole: boolean,
-): Map<string, string | null> {
-  const changes = new Map(entries)
-  if (whole) for (const name of held.keys()) if (!changes.has(name)) changes.set(name, null)
-  for (const [name, hash] of changes) if ((held.get(name) ?? null) === hash) changes.delete(name)
-  return changes
-}
-
-/** What was received for a former set that was never activated is not asked for again. */
-function stage(changes: ReadonlyMap<string, string | null>, former: StagedKind | undefined): StagedKind {
-  const lacking = new Set<string>()
-  const received = new Map<string, Received>()
-  for (const [name, hash] of changes) {
-    const known = former?.received.get(name)
-    if (known !== undefined && known.hash === hash) received.set(name, known)
-    else if (hash !== null) lacking.add(name)
-  }
-  return { changes, lacking, received }
-}
-
-/** Puts changes into what is held. Returns the names that go. */
-function apply(changes: ReadonlyMap<string, string | null>, held: Map<string, string>): readonly string[] {
-  const removed: string[] = []
-  for (const [name, hash] of changes) {
-    if (hash !== null) held.set(name, hash)
-    else if (held.delete(name)) removed.push(name)
-  }
-  return removed
 }
