@@ -104,7 +104,9 @@ export class RequestBody {
   #flush(): void {
     const socket = this.#socket
     if (socket === undefined) return
-    socket.cork()
+    // A head alone is one write already; a cork would only make node:net queue it first.
+    const several = this.#held.length > 0 || (this.#chunked && this.#ended)
+    if (several) socket.cork()
     if (!this.headWritten && (this.awaitsContinue || this.#held.length === 0)) {
       this.headWritten = true
       socket.write(this.head.text, 'latin1')
@@ -118,7 +120,7 @@ export class RequestBody {
         this.finished = true
       }
     }
-    socket.uncork()
+    if (several) socket.uncork()
   }
 
   /** One write for the head (if it waits), the chunk and its framing. */

@@ -46,6 +46,7 @@ export function ownedByGateway(lower: string): boolean {
 export function listedNames(values: readonly string[]): ReadonlySet<string> | undefined {
   let names: Set<string> | undefined
   for (const value of values) {
+    if (value === 'keep-alive' || value === 'close') continue
     for (const part of value.split(',')) {
       const name = part.trim().toLowerCase()
       if (name === '' || name === 'close' || name === 'keep-alive' || name === 'upgrade') continue

@@ -135,7 +135,7 @@ export class SharedTenantMetrics implements TenantMetrics {
   }
 
   limitDecision(limit: string, decision: 'allowed' | 'refused'): void {
-    const known = LIMITS.findIndex((name) => name === limit)
+    const known = (LIMITS as readonly string[]).indexOf(limit)
     const place = known < 0 ? LIMITS.length - 1 : known
     this.#add(this.#column.limits + place * 2 + (decision === 'allowed' ? 0 : 1), 1)
   }
