@@ -4,7 +4,7 @@ import type { TenantShard } from '../model/snapshot.ts'
 import { buildTenant } from './build/build.ts'
 import type { Filters } from './build/chain.ts'
 import type { HostTable } from './build/host-table.ts'
-import { PatternCache } from './build/patterns.ts'
+import { PatternCache, patternsOf } from './build/patterns.ts'
 import type { TenantProgram } from './build/program.ts'
 import { endingsOf } from './lease-ends.ts'
 import type { LeaseRegistry } from './runtime/leases.ts'
@@ -64,6 +64,13 @@ export class WorkerProgram {
           item.grant,
           shard.routes.map(({ id }) => id),
         )
+        // The only part of a build that takes long: some thousand patterns of one tenant would hold the loop for so long
+        // that the watchdog ends the thread, and everybody's requests with it.
+        const pattern = this.#patterns.sourceFor(tenant)
+        for (const text of patternsOf(shard.hosts)) {
+          pattern(text)
+          await clock.yieldIfLong()
+        }
         this.#prepared.push({ shard, program: buildTenant(shard, { ...this.#tables, patterns: this.#patterns }) })
       } catch (error) {
         refused.push({ tenant, message: error instanceof Error ? error.message : String(error) })

@@ -1,6 +1,5 @@
 // One Route by itself: defaults filled in, patterns tried, filters merged, everything checked that needs no other object.
 // Pure. index-objects calls it once for each form of a Route; plan-routes only combines what it made.
-import { RE2Set } from 're2js'
 import { compareText } from '../../model/canonical.ts'
 import type { FieldProblem } from '../../model/decode.ts'
 import { filledMatches, filledPath, filledSettings, filledValueType } from '../../model/defaults.ts'
@@ -9,21 +8,15 @@ import type { RouteMatch, RouteRule, RouteSpec } from '../../model/route.ts'
 import type { MatchPlan, ValueMatchPlan } from '../../model/snapshot.ts'
 import { canonicalPath, comparablePath } from '../../model/target.ts'
 import { fieldProblem } from './field-problem.ts'
+import { PatternJudge } from './judge-pattern.ts'
 import { prepareFilters } from './prepare-filters.ts'
 import type { Prepared, PreparedMatch, PreparedRoute, PreparedRule } from './prepared.ts'
-
-/**
- * The dataplane asks a pattern only while its instructions times the length of the text stay within bounds (build/patterns):
- * a larger one could not even be asked about a path of 100 characters.
- */
-const LARGEST_PATTERN_PROGRAM = 3_000
-/** Bytes; the same bound that the dataplane builds patterns with, so that it never refuses what was accepted here. */
-const PATTERN_MEMORY = 65_536
 
 /** Prepares a decoded Route, or says what is wrong with it. */
 export function prepareRoute(spec: RouteSpec): Prepared<PreparedRoute> {
   const problems: FieldProblem[] = []
-  const rules = (spec.rules ?? []).map((rule, index) => prepareRule(rule, ['spec', 'rules', index], problems))
+  const patterns = new PatternJudge(problems)
+  const rules = (spec.rules ?? []).map((rule, index) => prepareRule(rule, ['spec', 'rules', index], problems, patterns))
   if (problems.length > 0) return { ok: false, problems }
   return {
     ok: true,
@@ -31,9 +24,9 @@ export function prepareRoute(spec: RouteSpec): Prepared<PreparedRoute> {
   }
 }
 
-function prepareRule(rule: RouteRule, path: FieldPath, problems: FieldProblem[]): PreparedRule {
+function prepareRule(rule: RouteRule, path: FieldPath, problems: FieldProblem[], patterns: PatternJudge): PreparedRule {
   const matches = filledMatches(rule.matches).map((match, index) =>
-    prepareMatch(match, [...path, 'matches', index], problems),
+    prepareMatch(match, [...path, 'matches', index], problems, patterns),
   )
   return {
     name: rule.name ?? '',
@@ -44,26 +37,36 @@ function prepareRule(rule: RouteRule, path: FieldPath, problems: FieldProblem[])
   }
 }
 
-function prepareMatch(match: RouteMatch, path: FieldPath, problems: FieldProblem[]): PreparedMatch {
+function prepareMatch(
+  match: RouteMatch,
+  path: FieldPath,
+  problems: FieldProblem[],
+  patterns: PatternJudge,
+): PreparedMatch {
   const headers = (match.headers ?? []).map((header, index) =>
-    prepareValue(header, header.name.toLowerCase(), [...path, 'headers', index], problems),
+    prepareValue(header, header.name.toLowerCase(), [...path, 'headers', index], patterns),
   )
   const queryParams = (match.queryParams ?? []).map((parameter, index) =>
-    prepareValue(parameter, parameter.name, [...path, 'queryParams', index], problems),
+    prepareValue(parameter, parameter.name, [...path, 'queryParams', index], patterns),
   )
   findRepeatedNames(headers, [...path, 'headers'], problems)
   return {
-    path: preparePath(match, [...path, 'path'], problems),
+    path: preparePath(match, [...path, 'path'], problems, patterns),
     method: match.method ?? null,
     headers: headers.sort((a, b) => compareText(a.name, b.name)),
     queryParams: queryParams.sort((a, b) => compareText(a.name, b.name)),
   }
 }
 
-function preparePath(match: RouteMatch, path: FieldPath, problems: FieldProblem[]): MatchPlan['path'] {
+function preparePath(
+  match: RouteMatch,
+  path: FieldPath,
+  problems: FieldProblem[],
+  patterns: PatternJudge,
+): MatchPlan['path'] {
   const { type, value } = filledPath(match.path)
   if (type === 'RegularExpression') {
-    tryPattern(value, [...path, 'value'], problems)
+    patterns.judge(value, [...path, 'value'])
     return { type, value }
   }
   const canonical = canonicalPath(value)
@@ -83,10 +86,10 @@ function prepareValue(
   written: { readonly type?: 'Exact' | 'RegularExpression'; readonly value: string },
   name: string,
   path: FieldPath,
-  problems: FieldProblem[],
+  patterns: PatternJudge,
 ): ValueMatchPlan {
   const type = filledValueType(written.type)
-  if (type === 'RegularExpression') tryPattern(written.value, [...path, 'value'], problems)
+  if (type === 'RegularExpression') patterns.judge(written.value, [...path, 'value'])
   return { name, type, value: written.value }
 }
 
@@ -98,19 +101,4 @@ function findRepeatedNames(values: readonly ValueMatchPlan[], path: FieldPath, p
       problems.push(fieldProblem([...path, index], `repeats the header ${name}; case does not count.`))
     seen.add(name)
   })
-}
-
-function tryPattern(pattern: string, path: FieldPath, problems: FieldProblem[]): void {
-  try {
-    const engine = new RE2Set(RE2Set.ANCHOR_BOTH, 0, PATTERN_MEMORY)
-    engine.add(pattern)
-    engine.compile()
-    if (engine.prog.numInst() <= LARGEST_PATTERN_PROGRAM) return
-    problems.push(fieldProblem(path, 'is a pattern that is too large; use fewer or smaller repetitions.'))
-  } catch (error) {
-    const why = error instanceof Error ? error.message.replace(/^error parsing regexp: /, '') : 'unknown'
-    problems.push(
-      fieldProblem(path, `is not an RE2 pattern (${why}); look-around and back-references do not exist there.`),
-    )
-  }
 }

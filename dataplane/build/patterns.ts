@@ -5,6 +5,7 @@
 // hundreds. What would cost too much is not asked, and then no rule is chosen at all: a rule that was passed over
 // might be the one with the policy.
 import { RE2Set } from 're2js'
+import type { HostPlan } from '../../model/snapshot.ts'
 
 /** Bytes that the engine may remember of one pattern; with less it forgets and works a little more. */
 const ENGINE_MEMORY = 65_536
@@ -63,6 +64,17 @@ export class BoundedPattern {
 
 /** Gives the pattern of a text, the same one for the same text. Throws where it is no RE2 pattern. */
 export type PatternSource = (text: string) => BoundedPattern
+
+/** The patterns that the build of these hosts will ask for, some several times. */
+export function* patternsOf(hosts: readonly HostPlan[]): Generator<string> {
+  for (const { matches } of hosts) {
+    for (const { path, headers, queryParams } of matches) {
+      for (const condition of [path, ...headers, ...queryParams]) {
+        if (condition.type === 'RegularExpression') yield condition.value
+      }
+    }
+  }
+}
 
 /**
  * Patterns by tenant and text, so that an edit compiles only what is new (0.15 ms each) and equal ones are one. Never
