@@ -87,9 +87,13 @@ export function describeInstallation(): string {
   for (const component of ['controller', 'dataplane'] as const) {
     for (const { metadata } of podsOf(component)) {
       lines.push(`kubectl logs ${metadata.name}`)
-      // Not the access log: it says what clients did, and there is much of it.
-      const { stdout } = tryKubectl(['logs', '-n', NAMESPACE, metadata.name, '--tail=500'])
-      const told = stdout.split('\n').filter((line) => !line.includes('"event.name":"http.access"'))
+      // Of the access log only what failed: it is long.
+      const { stdout } = tryKubectl(['logs', '-n', NAMESPACE, metadata.name, '--tail=20000'])
+      const told = stdout
+        .split('\n')
+        .filter(
+          (line) => !line.includes('"event.name":"http.access"') || line.includes('"http.response.status_code":5'),
+        )
       outputs.push(told.slice(-30).join('\n'))
     }
   }

@@ -43,7 +43,14 @@ export function makeTenant(name: string, replicas = 1): void {
               command: ['/usr/local/bin/node', '-e', SERVER],
               env: [{ name: 'NAME', value: name }],
               ports: [{ containerPort: 8080 }],
-              readinessProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1 },
+              // Ready at once, and patient after that: a busy machine is no broken backend.
+              startupProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1, failureThreshold: 60 },
+              readinessProbe: {
+                httpGet: { path: '/', port: 8080 },
+                periodSeconds: 2,
+                timeoutSeconds: 5,
+                failureThreshold: 6,
+              },
             },
           ],
         },
@@ -72,7 +79,11 @@ export function routeOf(tenant: string, name: string, host: string, more: Readon
     apiVersion: 'atrium.dev/v1alpha1',
     kind: 'Route',
     metadata: { namespace: tenant, name },
-    spec: { hostnames: [host], rules: [{ backendRefs: [{ name: 'web', port: 80 }] }], ...more },
+    spec: {
+      hostnames: [host],
+      rules: [{ backendRefs: [{ name: 'web', port: 80 }], timeouts: { connect: '10s' } }],
+      ...more,
+    },
   }
 }
 
