@@ -1,4 +1,5 @@
 // From nothing to the first answer: the commands of the README, on real pods.
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest'
@@ -7,6 +8,7 @@ import { get, kubectl, tryKubectl } from './support/kubectl.ts'
 import { askUntil } from './support/request.ts'
 
 const HELLO = join(import.meta.dirname, '..', 'examples', 'hello.yaml')
+const ATRIUM = join(import.meta.dirname, '..', 'bin', 'atrium.ts')
 const MOST_SECONDS = 60
 
 beforeAll(() => uninstall())
@@ -29,6 +31,14 @@ test(`chart installed, example applied, Ready, first 200: within ${MOST_SECONDS}
   console.log(`installed ${installed} s · applied ${applied} s · Ready ${ready} s · first 200 ${answered} s`)
   expect(body).toBe('Hello from acme\n')
   expect(Number(answered)).toBeLessThan(MOST_SECONDS)
+})
+
+test('atrium curl needs no address', () => {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [ATRIUM, 'curl', 'http://hello.acme.test/'], {
+    encoding: 'utf8',
+  })
+  expect({ status, stdout }, stderr).toEqual({ status: 0, stdout: 'Hello from acme\n' })
+  expect(stderr).toMatch(/^HTTP\/1\.1 200 OK {3}via atrium-dataplane-/)
 })
 
 test('nothing restarted, and every pod says that it is ready', () => {
@@ -82,7 +92,12 @@ test('the dataplane has no rights at the API server', () => {
 
 test('the README says the same commands', () => {
   const readme = readFileSync(join(import.meta.dirname, '..', 'README.md'), 'utf8')
-  for (const command of ['helm install atrium', 'kubectl apply -f examples/hello.yaml', 'kubectl wait route/hello']) {
+  for (const command of [
+    'helm install atrium',
+    'kubectl apply -f examples/hello.yaml',
+    'kubectl wait route/hello',
+    'npx atrium curl',
+  ]) {
     expect(readme).toContain(command)
   }
 })
