@@ -55,4 +55,16 @@ describe('isolation', () => {
     expect(isolation.worst).toBeUndefined()
     expect(isolationText(isolation)).toContain('no ratio yet: 999 samples without the noise, 5000 with it')
   })
+
+  it('says that it cannot tell where the clients themselves were late, and counts errors all the same', () => {
+    const late = new Histogram()
+    for (let turn = 0; turn < 1000; turn += 1) late.record(turn < 980 ? 0.3 : 9)
+    const slower = (mishaps: { failed?: number } = {}) =>
+      judge(new Map([['acme', seen(2, LEAST_SAMPLES)]]), new Map([['acme', seen(12, LEAST_SAMPLES, mishaps)]]), [
+        late.buckets(),
+      ])
+    expect(slower().verdict).toBe('undecided')
+    expect(isolationText(slower())).toMatch(/the clients themselves were 9\.\d ms late/)
+    expect(slower({ failed: 1 }).verdict).toBe('broken')
+  })
 })

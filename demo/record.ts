@@ -46,8 +46,14 @@ export class TrafficRecord {
   compare(tenants: readonly string[]): {
     readonly alone: ReadonlyMap<string, Seen>
     readonly noisy: ReadonlyMap<string, Seen>
+    /** How late requests were sent during the noise. */
+    readonly late: readonly Buckets[]
   } {
-    return { alone: collect(this.#alone, tenants), noisy: collect(this.#noisy, tenants) }
+    return {
+      alone: collect(this.#alone, tenants),
+      noisy: collect(this.#noisy, tenants),
+      late: this.#noisy.map(({ report }) => report.late),
+    }
   }
 }
 

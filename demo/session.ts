@@ -39,6 +39,7 @@ interface Reading {
 
 const WARMING_REPORTS = 3
 const SPOILT_REPORTS = 3
+const STARTING_REPORTS = 1
 const VICTIM_OF_DEATH = 'acme'
 const EJECTED = 'ejected'
 /** Reasons that only repeat what another issue says. */
@@ -90,8 +91,8 @@ export class DemoSession {
   isolation(): Isolation | undefined {
     if (this.#record.noisySeconds === 0) return undefined
     const victims = TRAFFIC.map(({ tenant }) => tenant).filter((tenant) => tenant !== NOISY.tenant)
-    const { alone, noisy } = this.#record.compare(victims)
-    return judge(alone, noisy)
+    const { alone, noisy, late } = this.#record.compare(victims)
+    return judge(alone, noisy, late)
   }
 
   /** Seconds of noise that the figures stand on. */
@@ -109,8 +110,10 @@ export class DemoSession {
       return
     }
     this.#record.forgetNoise()
+    // Starting a process is no traffic.
+    this.#spoilt = STARTING_REPORTS
     const { gateway } = this.#options
-    this.#flood = startTraffic({ port: gateway.ports.http, plans: [NOISY] }, () => undefined)
+    this.#flood = startTraffic({ port: gateway.ports.http, plans: [NOISY], yielding: true }, () => undefined)
     const limit = gateway.tenants().find(({ tenant }) => tenant === NOISY.tenant)?.ratePerSecond
     const bound = limit === undefined ? 'it has no limit any more' : `its limit is ${limit} req/s`
     this.#tell(
