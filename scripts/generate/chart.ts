@@ -4,7 +4,7 @@ import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from 'yaml'
 import { code, PAGE_HEADER, table } from './markdown.ts'
 
 /** One value that a user may set, from the comment above it. */
-export interface ChartValue {
+interface ChartValue {
   /** `dataplane.service.type`. */
   readonly path: string
   readonly description: string
@@ -48,7 +48,7 @@ export function chartFiles(valuesText: string, crds: readonly (readonly [string,
 }
 
 /** The values of the chart, in order. Throws where one has no comment. */
-export function chartValues(valuesText: string): readonly ChartValue[] {
+function chartValues(valuesText: string): readonly ChartValue[] {
   return leavesOf(readMap(valuesText), [])
 }
 
@@ -98,7 +98,11 @@ function leavesOf(map: YAMLMap, path: readonly string[]): readonly ChartValue[] 
 }
 
 /** A map without a comment of its own is a group of values; one with a comment is a value as a whole. */
-function isGroup(map: YAMLMap, pair: Pair, path: readonly string[]): pair is Pair<unknown, YAMLMap> & { value: YAMLMap } {
+function isGroup(
+  map: YAMLMap,
+  pair: Pair,
+  path: readonly string[],
+): pair is Pair<unknown, YAMLMap> & { value: YAMLMap } {
   return isMap(pair.value) && pair.value.flow !== true && ownComment(map, pair, path) === ''
 }
 
