@@ -55,6 +55,7 @@ export class DemoSession {
   #rows: readonly TenantRow[] = []
   #reports = 0
   #spoilt = 0
+  #everNoisy = false
   #killed: { readonly at: number; readonly failures: number } | undefined
   #told = new Set<string>()
 
@@ -89,7 +90,7 @@ export class DemoSession {
 
   /** The figures before and during the noise; undefined where there was none yet. */
   isolation(): Isolation | undefined {
-    if (this.#record.noisySeconds === 0) return undefined
+    if (!this.#everNoisy) return undefined
     const victims = TRAFFIC.map(({ tenant }) => tenant).filter((tenant) => tenant !== NOISY.tenant)
     const { alone, noisy, late } = this.#record.compare(victims)
     return judge(alone, noisy, late)
@@ -109,6 +110,7 @@ export class DemoSession {
       this.#tell('quiet', `${NOISY.tenant} is back to its ${this.#ordinaryRate()} req/s`)
       return
     }
+    this.#everNoisy = true
     this.#record.forgetNoise()
     // Starting a process is no traffic.
     this.#spoilt = STARTING_REPORTS
