@@ -1,6 +1,6 @@
 // The whole dataplane over real sockets and threads: activation, limits over workers, death and replacement, admin, log.
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, request, type Server } from 'node:http'
+import { Agent, createServer, type IncomingMessage, request, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -245,7 +245,9 @@ describe('a worker that dies', () => {
     }
     expect(notices.filter(({ type }) => type === 'WorkerDied')).toHaveLength(2)
     // Counters outlive the threads that counted.
-    await expect.poll(() => dataplane.metricsText()).toMatch(/atrium_http_requests_total\{tenant="globex",code_class="2xx"\} 40\n/)
+    await expect
+      .poll(() => dataplane.metricsText())
+      .toMatch(/atrium_http_requests_total\{tenant="globex",code_class="2xx"\} 40\n/)
   })
 })
 
@@ -312,6 +314,26 @@ describe('access log and drain', () => {
       expect(record).toMatchObject({ 'atrium.tenant': 'acme', 'http.response.status_code': 200 })
       expect(JSON.stringify(record)).not.toContain('hidden-')
     }
+  })
+
+  it('lets clients go while it is unready, and still takes them', async () => {
+    const dataplane = await start()
+    await dataplane.activate(smallSnapshot([acme()]), 1)
+    const { http } = dataplane.ports
+    const agent = new Agent({ keepAlive: true })
+    const connection = () =>
+      new Promise<string | undefined>((resolve, reject) => {
+        const sent = request({ host: '127.0.0.1', port: http, agent, headers: { host: 'acme.test' } }, (response) => {
+          response.resume().on('end', () => resolve(response.headers.connection))
+        })
+        sent.on('error', reject).end()
+      })
+    expect(await connection()).toBe('keep-alive')
+    const drained = dataplane.drain({ unreadyFor: 1_500, timeout: 5_000 })
+    await expect.poll(connection).toBe('close')
+    expect(await connection()).toBe('close')
+    expect((await drained).cut).toBe(0)
+    agent.destroy()
   })
 })
 

@@ -305,6 +305,8 @@ class RunningDataplane implements Dataplane {
 
   async drain({ unreadyFor, timeout }: { unreadyFor: number; timeout: number }): Promise<DrainReport> {
     this.#draining = true
+    // Told now, clients have left most connections by the time they are closed, and none sends into a closing one.
+    for (const member of this.#pool.serving()) member.tell({ type: 'leave' })
     await new Promise((resolve) => setTimeout(resolve, unreadyFor))
     const results = await Promise.allSettled(
       this.#pool.serving().map((member) => member.ask({ type: 'drain', milliseconds: timeout }, 'drained')),

@@ -76,6 +76,8 @@ export type WorkerOrder =
       /** Share the ports with the other workers. */
       readonly share: boolean
     }
+  /** Let clients go when they have their answers: a drain is near. Not answered. */
+  | { readonly type: 'leave' }
   /** Accept nothing new, let what runs end. Answered by `drained` when nothing is left or the time is over. */
   | { readonly type: 'drain'; readonly request: number; readonly milliseconds: number }
   /** Hand over what the log has gathered. Answered by `flushed`. */
@@ -106,7 +108,7 @@ export interface Refusal {
   readonly message: string
 }
 
-const ORDERS: ReadonlySet<string> = new Set(['prepare', 'commit', 'forget', 'listen', 'drain', 'flush'])
+const ORDERS: ReadonlySet<string> = new Set(['prepare', 'commit', 'forget', 'listen', 'leave', 'drain', 'flush'])
 const REPORTS: ReadonlySet<string> = new Set([
   'started',
   'prepared',

@@ -244,7 +244,7 @@ export class WorkerMember {
   }
 
   /** Sends what needs no answer. */
-  tell(order: Extract<WorkerOrder, { readonly type: 'forget' }>): void {
+  tell(order: Extract<WorkerOrder, { readonly type: 'forget' | 'leave' }>): void {
     if (!this.#ended) this.#thread.postMessage(seal(order))
   }
 

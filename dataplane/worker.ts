@@ -112,6 +112,9 @@ class ServingWorker {
       case 'listen':
         await this.#listen(order)
         return
+      case 'leave':
+        for (const listener of this.#listeners) listener.leave()
+        return
       case 'drain':
         await this.#drain(order)
         return

@@ -51,6 +51,8 @@ export interface DataListener {
   connections(): { readonly open: number; readonly active: number }
   /** Whether answers say `Connection: close`. */
   readonly draining: boolean
+  /** From now on answers say `Connection: close`, while everything is still accepted. */
+  leave(): void
   /** Stops accepting, lets what runs finish for `timeoutMs`, then ends it: WebSockets with close frame 1001. */
   drain(timeoutMs: number): Promise<DrainCounts>
   /** Cuts everything. */
@@ -125,6 +127,10 @@ class FastifyListener implements DataListener {
     let active = 0
     for (const connection of this.#connections.values()) if (connection.active) active += 1
     return { open: this.#connections.size, active }
+  }
+
+  leave(): void {
+    this.draining = true
   }
 
   async drain(timeoutMs: number): Promise<DrainCounts> {
