@@ -248,11 +248,14 @@ export class HttpConnection implements StreamOwner {
     if (this.#discarding) return
     this.#discarding = true
     const socket = this.#socket
-    const parsers = socket.listeners('data') as ((chunk: Buffer) => void)[]
-    // node:http gives the handle back to the socket where somebody else listens.
-    socket.on('data', () => {})
-    for (const parser of parsers) socket.off('data', parser)
     socket.resume()
+    // A tick later, when that has had its effect: whoever is taken off a socket that stands still leaves it so for ever.
+    process.nextTick(() => {
+      const parsers = socket.listeners('data') as ((chunk: Buffer) => void)[]
+      // node:http gives the handle back to the socket where somebody else listens.
+      socket.on('data', ignore)
+      for (const parser of parsers) socket.off('data', parser)
+    })
   }
 
   /** Whatever is written here, by whomever: an answer, a refusal, a tunnel. */
@@ -289,6 +292,8 @@ export class HttpConnection implements StreamOwner {
     this.#parts.closed(this.#socket)
   }
 }
+
+function ignore(): void {}
 
 function rawHead(req: IncomingMessage): Parameters<typeof receiveRequest>[0] {
   return { method: req.method ?? '', target: req.url ?? '', version: req.httpVersion, fields: req.rawHeaders }

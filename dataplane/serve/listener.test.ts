@@ -293,6 +293,22 @@ describe('one connection', () => {
     expect(listener.connections().open).toBe(2)
   })
 
+  it('is not reset under an early answer to a body that was held back', async () => {
+    const { open, backend } = await setUp({ limits: { bodySize: 100_000_000 } })
+    const client = await open()
+    const size = 60_000_000
+    await client.send(`POST / HTTP/1.1\r\nHost: app.test\r\nContent-Length: ${size}\r\n\r\n`)
+    const script = await backend.next()
+    script.room = false
+    // More than all buffers hold, so that the gateway has stopped reading when the backend refuses.
+    const sending = client.send(Buffer.alloc(size))
+    await pause(100)
+    script.answer(413, [], 'too much')
+    await sending
+    const answer = await client.answer('POST')
+    expect([answer.status, answer.body.toString(), client.error]).toEqual([413, 'too much', ''])
+  })
+
   it('is not reset under an answer that follows Connection: close', async () => {
     const { open } = await setUp({}, echo)
     const client = await open()
