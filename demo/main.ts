@@ -38,6 +38,8 @@ export async function runDemo(options: DemoOptions, terminal: Terminal): Promise
     const written = Promise.all(BACKENDS.map((plans) => backends.start(plans))).then((all) =>
       world.writeEndpoints(all.flat()),
     )
+    // Where the gateway cannot start the backends are stopped while they start, and nobody asks any more.
+    written.catch(() => {})
     gateway = await options.startGateway([FOLDER, world.folder], written)
     const folder = shortest(FOLDER)
     const run: DemoRun = {
