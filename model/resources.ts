@@ -121,9 +121,6 @@ export interface ResourceSet {
   readonly lastGood: readonly LastGood[]
 }
 
-/** An empty world. */
-export const EMPTY_RESOURCES: ResourceSet = { revision: '', partitions: new Map(), claims: [], lastGood: [] }
-
 /** The text form of an ObjectRef for maps: length-prefixed, so that no two refs share one. */
 export function objectKey(ref: ObjectRef): string {
   return tupleKey([ref.kind, ref.namespace, ref.name])

@@ -186,7 +186,7 @@ export class KeyTable {
       const size = sizes[level] ?? 0
       const base = this.#bases[level] ?? 0
       let offset = startOf(low, size)
-      for (let left = size < WINDOW ? size : WINDOW; left > 0; left--) {
+      for (let left = Math.min(size, WINDOW); left > 0; left--) {
         const at = (base + offset) * 4
         if (words[at] === low && words[at + 1] === high) return base + offset
         offset = offset + 1 === size ? 0 : offset + 1
@@ -224,7 +224,7 @@ export class KeyTable {
       const size = this.#place.sizes[level] ?? 0
       const base = this.#bases[level] ?? 0
       let offset = startOf(low, size)
-      for (let left = size < WINDOW ? size : WINDOW; left > 0; left--) {
+      for (let left = Math.min(size, WINDOW); left > 0; left--) {
         const entry = base + offset
         offset = offset + 1 === size ? 0 : offset + 1
         if (entry === except) continue

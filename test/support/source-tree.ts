@@ -4,7 +4,19 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix, relative, sep } from 'node:path'
 
 const ROOT = join(import.meta.dirname, '..', '..')
-const FOLDERS = ['bin', 'controller', 'dataplane', 'demo', 'model', 'peer', 'policies', 'scripts', 'test', 'bench', 'e2e']
+const FOLDERS = [
+  'bin',
+  'controller',
+  'dataplane',
+  'demo',
+  'model',
+  'peer',
+  'policies',
+  'scripts',
+  'test',
+  'bench',
+  'e2e',
+]
 
 export interface SourceFile {
   /** From the root of the repository, with slashes. */
