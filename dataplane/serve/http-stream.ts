@@ -28,9 +28,6 @@ const BODY_GRACE = 10_000
 const SMALL_CHUNK = 4_096
 const MOST_GATHERED = 65_536
 
-/** Up to here node:http joins head and body to one text, and the kernel gets both in one piece. */
-const MOST_AS_TEXT = 16_384
-
 /** See the head of this file. */
 export class HttpStream implements ClientStream {
   readonly connection: ClientConnection
@@ -141,8 +138,7 @@ export class HttpStream implements ClientStream {
   write(chunk: Uint8Array): boolean {
     if (this.#state !== 'answering') return true
     this.#headWaits = false
-    if (chunk.length > MOST_AS_TEXT) return this.#res.write(Buffer.from(chunk))
-    return this.#res.write(latin1Of(chunk), 'latin1')
+    return this.#res.write(Buffer.from(chunk))
   }
 
   /** Sends the head alone, where it still waits. */
@@ -281,11 +277,6 @@ function ignore(): void {}
 
 function flushHead(stream: HttpStream): void {
   stream.flushHead()
-}
-
-function latin1Of(chunk: Uint8Array): string {
-  const bytes = Buffer.isBuffer(chunk) ? chunk : Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-  return bytes.toString('latin1')
 }
 
 /** Trailers that could be passed on; the exchange decides which are. */
