@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { atrium, type Finished, folderOf } from '../test/support/command.ts'
 import { type ControllerApi, openControllerApi } from '../test/support/controller-api.ts'
-import { ratesBetween } from './commands/top.ts'
+import { coresBetween, quantile, ratesBetween } from './cluster/rates.ts'
 import { textWidth } from './output/width.ts'
 
 describe('verbs on a server', () => {
@@ -92,10 +92,14 @@ describe('verbs on a server', () => {
 
 describe('rates', () => {
   const line = (tenant: string, requests: Readonly<Record<string, number>>, connections = 0) => {
-    return { tenant, requests, activeRequests: 0, connections, routes: 1, endpoints: { ready: 1, all: 1 } }
+    const durations = { '1': requests['2xx'] ?? 0, '2.5': requests['4xx'] ?? 0, '+Inf': requests['5xx'] ?? 0 }
+    const limited = (requests['4xx'] ?? 0) / 2
+    const more = { routes: 1, endpoints: { ready: 1, all: 1 } }
+    return { tenant, requests, limited, durations, bytesOut: 0, activeRequests: 0, connections, ...more }
   }
   const answer = (second: number, ...tenants: ReturnType<typeof line>[]) => {
-    return { time: new Date(second * 1_000).toISOString(), pods: { answered: 1, all: 1 }, tenants, warnings: [] }
+    const cpu = { seconds: second / 4, workers: 2 }
+    return { time: new Date(second * 1_000).toISOString(), pods: { answered: 1, all: 1 }, cpu, tenants, warnings: [] }
   }
 
   test('come from two readings, also where a pod ended in between', () => {
@@ -109,5 +113,27 @@ describe('rates', () => {
     ])
     expect(rates[0]).toMatchObject({ serverErrors: 0.25, clientErrors: 0 })
     expect(ratesBetween(before, after, 'connections')[0]?.tenant).toBe('b')
+    expect(rates[0]).toMatchObject({ p99: 2.5, limited: 0 })
+    expect(rates[1]).toMatchObject({ clientErrors: 0.5, limited: 0.5, p50: 1.75 })
+    expect(rates[2]).toMatchObject({ p50: null, p99: null })
+    expect(coresBetween(before, after)).toEqual({ busy: 0.25, workers: 2 })
+  })
+
+  test('an older controller tells no latencies and no CPU', () => {
+    const old = (count: number) => JSON.parse(JSON.stringify(answer(count, line('a', { '2xx': count }))))
+    const [before, after] = [old(0), old(2)]
+    for (const { tenants } of [before, after])
+      for (const name of ['limited', 'durations', 'bytesOut']) delete tenants[0][name]
+    delete after.cpu
+    expect(ratesBetween(before, after, 'p99')).toMatchObject([{ requests: 1, p50: null, limited: 0, bytesOut: 0 }])
+    expect(coresBetween(before, after)).toBe(undefined)
+  })
+
+  test('a percentile lies in its bucket by proportion', () => {
+    const counts = { '1': 50, '2.5': 0, '5': 40, '10': 10, '+Inf': 0 }
+    expect(quantile(counts, 0.5)).toBe(1)
+    expect(quantile(counts, 0.7)).toBe(3.75)
+    expect(quantile(counts, 0.99)).toBe(9.5)
+    expect(quantile({ '1': 0 }, 0.5)).toBe(null)
   })
 })

@@ -1,8 +1,9 @@
 // What /status says: one plain object from the activation and the shared memory. Read by people, `atrium` and tests.
+import { GATEWAY_ERRORS } from '../model/gateway-error.ts'
 import type { Activation } from './activation.ts'
 import { countOf, ejectedUntil, heldBy, overflowsOf, totalsOf } from './runtime/metrics-totals.ts'
 import type { StateAllocator, TenantRecord } from './runtime/shared-state-allocator.ts'
-import { CODE_CLASSES } from './runtime/shared-state-layout.ts'
+import { BUCKETS, CODE_CLASSES, DURATION_BOUNDS, ERROR_CODES } from './runtime/shared-state-layout.ts'
 import { inFlight } from './runtime/shared-state-repair.ts'
 import type { WorkerPool } from './worker-pool.ts'
 
@@ -21,6 +22,8 @@ export interface DataplaneStatus {
   /** The last trouble of the access log, '' for none. */
   readonly accessLog: string
   readonly stateBytes: number
+  /** Of the process since its start. */
+  readonly cpuSeconds: number
   readonly tenants: readonly TenantStatus[]
 }
 
@@ -33,6 +36,12 @@ export interface TenantStatus {
   /** Since the start, by class of status. */
   readonly requests: Readonly<Record<string, number>>
   readonly total: number
+  /** Of them, how many a limit refused: the answers 429. */
+  readonly limited: number
+  /** Since the start, by the upper bound of their duration in milliseconds, `+Inf` the last. */
+  readonly durations: Readonly<Record<string, number>>
+  /** Of response bodies, since the start. */
+  readonly bytesOut: number
   readonly activeRequests: number
   readonly concurrency: number
   readonly connections: number
@@ -78,6 +87,7 @@ export async function readStatus(sources: StatusSources, only?: string): Promise
     await new Promise((resolve) => setImmediate(resolve))
     from = performance.now()
   }
+  const { user, system } = process.cpuUsage()
   return {
     version: activation.version,
     endpointsRevision: activation.endpointsRevision,
@@ -89,14 +99,24 @@ export async function readStatus(sources: StatusSources, only?: string): Promise
     refused: activation.refused().filter(({ tenant }) => only === undefined || tenant === only),
     accessLog: sources.accessLog,
     stateBytes: state.bytes(),
+    cpuSeconds: (user + system) / 1e6,
     tenants,
   }
 }
 
 function statusOf({ state, now }: StatusSources, record: TenantRecord): TenantStatus {
+  const { column } = state.layout
   const totals = totalsOf(state, record.memory.root)
   const requests: Record<string, number> = {}
-  for (const [index, name] of CODE_CLASSES.entries()) requests[name] = totals[state.layout.column.classes + index] ?? 0
+  for (const [index, name] of CODE_CLASSES.entries()) requests[name] = totals[column.classes + index] ?? 0
+  const durations: Record<string, number> = {}
+  for (let bucket = 0; bucket < BUCKETS; bucket++) {
+    durations[DURATION_BOUNDS[bucket] ?? '+Inf'] = totals[column.buckets + bucket] ?? 0
+  }
+  let limited = 0
+  for (const [index, code] of ERROR_CODES.entries()) {
+    if (GATEWAY_ERRORS[code].status === 429) limited += totals[column.gatewayErrors + index] ?? 0
+  }
   const moment = now()
   const endpoints: EndpointStatus[] = []
   for (const { pool, endpoints: live } of record.pools.values()) {
@@ -123,7 +143,10 @@ function statusOf({ state, now }: StatusSources, record: TenantRecord): TenantSt
     routes: new Set(record.shard?.routes.map(({ id }) => JSON.stringify([id.namespace, id.route]))).size,
     requests,
     total: countOf(totals),
-    activeRequests: totals[state.layout.column.active] ?? 0,
+    limited,
+    durations,
+    bytesOut: totals[column.bytesOut] ?? 0,
+    activeRequests: totals[column.active] ?? 0,
     ...heldBy(record),
     limiterOverflows: overflowsOf(record),
     endpoints,

@@ -41,6 +41,13 @@ test('atrium curl needs no address', () => {
   expect(stderr).toMatch(/^HTTP\/1\.1 200 OK {3}via atrium-dataplane-/)
 })
 
+test('atrium curl -v says which way it went', () => {
+  const { stderr } = spawnSync(process.execPath, [ATRIUM, 'curl', '-v', 'http://hello.acme.test/'], {
+    encoding: 'utf8',
+  })
+  expect(stderr).toMatch(/\ntenant +acme\nroute +acme\/hello, rule 0\nbackend +acme\/hello:80 at [0-9.]+:8080\n/)
+})
+
 test('nothing restarted, and every pod says that it is ready', () => {
   for (const component of ['controller', 'dataplane'] as const) {
     const pods = podsOf(component)

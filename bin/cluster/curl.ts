@@ -3,24 +3,12 @@ import { readFile } from 'node:fs/promises'
 import { type ClientRequest, type IncomingMessage, request as httpRequest } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { connect as connectTls, rootCertificates } from 'node:tls'
+import { printable } from '../../controller/report/printable.ts'
 import { CommandFailure, EXIT_CODES, usageFailure } from '../exit.ts'
 import type { Terminal } from '../terminal.ts'
-import type { ServerFlags } from './flags.ts'
+import type { CurlRequest } from './curl-request.ts'
 import { forward } from './forward.ts'
 import { openKubernetes, releasePods, wordsOf } from './kubernetes.ts'
-
-/** One request. */
-export interface CurlRequest
-  extends Pick<ServerFlags, 'kubeconfig' | 'context' | 'release' | 'releaseNamespace' | 'timeout'> {
-  readonly url: URL
-  readonly request?: string
-  readonly header?: readonly { readonly name: string; readonly value: string }[]
-  readonly data?: string
-  readonly insecure?: boolean
-  readonly fail?: boolean
-  readonly pod?: string
-  readonly cacert?: readonly string[]
-}
 
 const PORTS: Readonly<Record<string, number>> = { 'http:': 8_080, 'https:': 8_443 }
 
@@ -39,8 +27,12 @@ export async function curl(wanted: CurlRequest, terminal: Terminal): Promise<num
       const response = await send(connection, wanted, body)
       const took = performance.now() - started
       terminal.note(headLine(response, pod, took))
-      if (terminal.verbose) for (const line of fieldLines(response)) terminal.detail(line)
+      if (terminal.verbose) for (const line of fieldLines(response)) terminal.detail(printable(line))
       for await (const part of response as AsyncIterable<Buffer>) process.stdout.write(part)
+      if (terminal.verbose) {
+        const { wayLines } = await import('./curl-way.ts')
+        for (const line of await wayLines(kubernetes, { wanted, pod, response, started })) terminal.detail(line)
+      }
       const refused = (response.statusCode ?? 0) >= 400
       return wanted.fail === true && refused ? EXIT_CODES.no : EXIT_CODES.done
     } finally {
@@ -77,10 +69,18 @@ async function handshake(stream: Duplex, { url, insecure, cacert, timeout }: Cur
     )
     socket.once('error', (error) => {
       clearTimeout(timer)
-      const hint = insecure === true ? '' : ' (-k goes on all the same)'
-      reject(new CommandFailure(EXIT_CODES.unreachable, `TLS with ${url.hostname}: ${error.message}${hint}`))
+      reject(
+        new CommandFailure(EXIT_CODES.unreachable, `TLS with ${url.hostname}: ${handshakeText(error, url, insecure)}`),
+      )
     })
   })
+}
+
+function handshakeText(error: Error & { readonly code?: string }, url: URL, insecure: boolean | undefined): string {
+  if (error.code === 'ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE') {
+    return `the gateway ended the handshake, as it does for a host without a certificate; atrium explain --url ${url.href}`
+  }
+  return `${error.message}${insecure === true ? '' : ' (-k goes on all the same)'}`
 }
 
 function send(connection: Duplex, wanted: CurlRequest, body: Buffer | undefined): Promise<IncomingMessage> {

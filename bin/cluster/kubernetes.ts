@@ -12,6 +12,8 @@ export interface Kubernetes {
   ask(request: ApiRequest): Promise<ApiResponse>
   /** The body of a 200. Fails with 3, 4, or what 404 means: undefined. */
   read(path: string, query?: ApiRequest['query']): Promise<unknown>
+  /** The lines of a text that ends, such as a log; undefined where they cannot be had. */
+  lines(path: string, query?: ApiRequest['query']): Promise<readonly string[] | undefined>
   close(): void
 }
 
@@ -49,6 +51,17 @@ export async function openKubernetes(
       if (status === 404) return undefined
       throw failureOf(status, path)
     },
+    lines: (path, query) =>
+      new Promise((resolve) => {
+        const lines: string[] = []
+        const asked = { path, timeoutMs: flags.timeout, ...(query === undefined ? {} : { query }) }
+        client
+          .watch({ ...asked, onLine: (line) => lines.push(line), onEnd: () => resolve(lines) })
+          .then(({ open }) => {
+            if (!open) resolve(undefined)
+          })
+          .catch(() => resolve(undefined))
+      }),
     close: () => client.close(),
   }
 }

@@ -28,7 +28,8 @@ export function addCurl(program: Command): void {
     .description(
       "Forwards a port to a dataplane pod and sends one request there, with the URL's host as Host and TLS name. The " +
         'certificate is checked as any client would; -k goes on although it does not fit, as for a host that is not ' +
-        'public yet.',
+        'public yet. With -v it says which tenant, route, rule and backend answered, from the access log of that pod; ' +
+        "where there is no line, what the controller's explain says.",
     )
     .addOption(new Option('-X, --request <method>', 'request method (default: GET, with -d POST)'))
     .addOption(

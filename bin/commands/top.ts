@@ -1,32 +1,17 @@
 // `atrium top`: live figures of tenants over all dataplane pods, from two readings of the controller's API.
 import { type Command, Option } from 'commander'
-import type { TopAnswer, TopLine } from '../../controller/api/answers.ts'
+import type { TopAnswer } from '../../controller/api/answers.ts'
+import { coresBetween, ORDERS, type Order, type Rates, ratesBetween } from '../cluster/rates.ts'
 import { addServerFlags, type ServerFlags } from '../cluster/flags.ts'
 import { EXIT_CODES } from '../exit.ts'
 import { addCommonFlags, type CommonFlags, flag } from '../options.ts'
 import type { Terminal } from '../terminal.ts'
 import { onRun } from './command.ts'
 
-const ORDERS = ['requests', 'errors', 'in-flight', 'connections', 'name'] as const
-
 interface TopFlags extends CommonFlags, ServerFlags {
   readonly tenant?: string
-  readonly by: (typeof ORDERS)[number]
+  readonly by: Order
   readonly once?: boolean
-}
-
-/** Rates of a tenant between two readings. */
-interface Rates {
-  readonly tenant: string
-  /** Requests a second. */
-  readonly requests: number
-  /** Parts of them, 0 to 1. */
-  readonly clientErrors: number
-  readonly serverErrors: number
-  readonly inFlight: number
-  readonly connections: number
-  readonly routes: number
-  readonly endpoints: { readonly ready: number; readonly all: number }
 }
 
 const BETWEEN_MS = 2_000
@@ -37,8 +22,9 @@ export function addTop(program: Command): void {
     .command('top')
     .summary('live figures by tenant')
     .description(
-      'Requests, errors, connections and endpoints of each tenant, over all dataplane pods. On a terminal it goes on ' +
-        'until Ctrl-C; elsewhere, or with --once, it prints one sample.',
+      'Requests, latencies, errors, refusals by limits, connections and endpoints of each tenant, over all dataplane ' +
+        'pods and the last 2 s. On a terminal it goes on until Ctrl-C; elsewhere, or with --once, it prints one sample. ' +
+        'Latencies are read off buckets: 1, 2.5, 5, 10 … ms.',
     )
     .addOption(flag('-t, --tenant <name>', 'only this tenant'))
     .addOption(flag('--by <figure>', 'what the table is sorted by').choices(ORDERS).default('requests'))
@@ -60,7 +46,7 @@ async function runTop(flags: TopFlags, terminal: Terminal): Promise<number> {
       await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS))
       const after = await read()
       if (goesOn) terminal.print('\u001b[2J\u001b[H')
-      await print(ratesBetween(before, after, flags.by), after, flags, terminal)
+      await print({ before, after }, flags, terminal)
       if (!goesOn) return EXIT_CODES.done
       before = after
     }
@@ -69,44 +55,37 @@ async function runTop(flags: TopFlags, terminal: Terminal): Promise<number> {
   }
 }
 
-/** Rates, in the order that was asked for. A counter that went back (a pod that ended) counts as nothing. */
-export function ratesBetween(before: TopAnswer, after: TopAnswer, by: TopFlags['by']): readonly Rates[] {
-  const seconds = Math.max(0.001, (Date.parse(after.time) - Date.parse(before.time)) / 1_000)
-  const former = new Map(before.tenants.map((line) => [line.tenant, line]))
-  const rates = after.tenants.map((line): Rates => {
-    const grown = (name: string) =>
-      Math.max(0, (line.requests[name] ?? 0) - (former.get(line.tenant)?.requests[name] ?? 0))
-    const all = Object.keys(line.requests).reduce((sum, name) => sum + grown(name), 0)
-    const part = (name: string) => (all === 0 ? 0 : grown(name) / all)
-    return { ...figuresOf(line), requests: all / seconds, clientErrors: part('4xx'), serverErrors: part('5xx') }
-  })
-  const weight = (each: Rates): number => {
-    if (by === 'errors') return each.serverErrors * each.requests
-    if (by === 'in-flight') return each.inFlight
-    return by === 'connections' ? each.connections : each.requests
-  }
-  return by === 'name' ? rates : rates.sort((a, b) => weight(b) - weight(a))
-}
-
-function figuresOf({ tenant, activeRequests, connections, routes, endpoints }: TopLine) {
-  return { tenant, inFlight: activeRequests, connections, routes, endpoints }
-}
-
-async function print(rates: readonly Rates[], answer: TopAnswer, flags: TopFlags, terminal: Terminal): Promise<void> {
+async function print(
+  { before, after: answer }: { readonly before: TopAnswer; readonly after: TopAnswer },
+  flags: TopFlags,
+  terminal: Terminal,
+): Promise<void> {
+  const rates = ratesBetween(before, answer, flags.by)
+  const cpu = coresBetween(before, answer)
   if (flags.output !== undefined && flags.output !== 'table') {
     const documents = await import('../output/documents.ts')
     if (flags.output === 'jsonl') terminal.print(documents.jsonLines(rates))
     else {
-      const document = { kind: 'Top', time: answer.time, pods: answer.pods, items: rates, warnings: answer.warnings }
+      const document = {
+        kind: 'Top',
+        time: answer.time,
+        pods: answer.pods,
+        cpu: cpu ?? null,
+        items: rates,
+        warnings: answer.warnings,
+      }
       terminal.print(flags.output === 'json' ? documents.jsonDocument(document) : documents.yamlDocument(document))
     }
     return
   }
   const { tableLines } = await import('../output/table.ts')
-  const { count, plural, share } = await import('../output/units.ts')
+  const { count, duration, plural, share, throughput } = await import('../output/units.ts')
   const total = rates.reduce((sum, { requests }) => sum + requests, 0)
   const { answered, all } = answer.pods
-  terminal.print(`${plural(rates.length, 'tenant')} · ${answered} of ${plural(all, 'pod')} · ${rateText(total)} req/s`)
+  const head = [plural(rates.length, 'tenant'), `${answered} of ${plural(all, 'pod')}`, `${rateText(total)} req/s`]
+  if (cpu !== undefined) head.push(`cpu ${cpu.busy.toFixed(2)} of ${plural(cpu.workers, 'core')}`)
+  terminal.print(head.join(' · '))
+  const time = (milliseconds: number | null) => (milliseconds === null ? '-' : duration(milliseconds))
   const figure = (title: string, value: (row: Rates) => string, drop = 0) => ({
     title,
     value,
@@ -117,12 +96,16 @@ async function print(rates: readonly Rates[], answer: TopAnswer, flags: TopFlags
     [
       { title: 'TENANT', value: ({ tenant }) => tenant },
       figure('REQ/S', ({ requests }) => rateText(requests)),
+      figure('P50', ({ p50 }) => time(p50)),
+      figure('P99', ({ p99 }) => time(p99)),
       figure('4XX', ({ clientErrors }) => share(clientErrors)),
       figure('5XX', ({ serverErrors }) => share(serverErrors)),
+      figure('429', ({ limited }) => share(limited)),
       figure('IN-FLIGHT', ({ inFlight }) => count(inFlight)),
-      figure('CONNS', ({ connections }) => count(connections), 2),
-      figure('ROUTES', ({ routes }) => count(routes), 3),
-      figure('ENDPOINTS', ({ endpoints }) => `${endpoints.ready}/${endpoints.all}`, 1),
+      figure('OUT', ({ bytesOut }) => throughput(bytesOut), 1),
+      figure('CONNS', ({ connections }) => count(connections), 3),
+      figure('ENDPOINTS', ({ endpoints }) => `${endpoints.ready}/${endpoints.all}`, 2),
+      figure('ROUTES', ({ routes }) => count(routes), 4),
     ],
     rates,
     { width: terminal.columns, headers: flags.headers !== false },

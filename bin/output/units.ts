@@ -29,6 +29,18 @@ export function count(value: number): string {
     .replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
+/** Bytes a second: `0 B/s`, `812 B/s`, `1.4 MB/s`. */
+export function throughput(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let value = bytes
+  let unit = 0
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1_000
+    unit++
+  }
+  return `${unit === 0 || value >= 99.95 ? Math.round(value) : trim(value)} ${units[unit]}/s`
+}
+
 /** `1 route`, `2 routes`. */
 export function plural(value: number, one: string, many = `${one}s`): string {
   return `${count(value)} ${value === 1 ? one : many}`

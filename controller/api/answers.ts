@@ -65,6 +65,11 @@ export interface StatusAnswer {
 export interface TopLine {
   readonly tenant: string
   readonly requests: Readonly<Record<string, number>>
+  /** Of them, how many a limit refused: the answers 429. */
+  readonly limited: number
+  /** By the upper bound of their duration in milliseconds, `+Inf` the last. */
+  readonly durations: Readonly<Record<string, number>>
+  readonly bytesOut: number
   readonly activeRequests: number
   readonly connections: number
   readonly routes: number
@@ -76,6 +81,8 @@ export interface TopAnswer {
   /** RFC 3339, of the reading. */
   readonly time: string
   readonly pods: { readonly answered: number; readonly all: number }
+  /** Of the pods that answered, since their start: seconds of CPU, and threads that serve. Null for who sees one tenant. */
+  readonly cpu: { readonly seconds: number; readonly workers: number } | null
   readonly tenants: readonly TopLine[]
   readonly warnings: readonly string[]
 }

@@ -18,7 +18,7 @@ import { mergeExpositions } from './merge-metrics.ts'
 import { addPodsProxy } from './pods-proxy.ts'
 import { type Scope, scopeOf } from './scope.ts'
 import { snapshotLines } from './snapshot.ts'
-import { attentionLines, podLines, podWarnings, tenantLines, topLines } from './status.ts'
+import { attentionLines, cpuOf, podLines, podWarnings, tenantLines, topLines } from './status.ts'
 
 /** What the answers are made of. */
 export interface ApiSources {
@@ -183,6 +183,7 @@ class Api {
     return {
       time: new Date(this.#sources.now()).toISOString(),
       pods: { answered, all: answers.length },
+      cpu: scope.all ? cpuOf(answers) : null,
       tenants: topLines(answers, scope),
       warnings: scope.all ? podWarnings(answers) : shortWarning(answers, answered),
     } satisfies TopAnswer

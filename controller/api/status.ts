@@ -103,13 +103,17 @@ export function topLines(answers: readonly PodAnswer[], scope: Scope): readonly 
     if ('problem' in answer) continue
     const { tenants } = Object(answer.value)
     for (const each of Array.isArray(tenants) ? tenants : []) {
-      const { tenant, requests, activeRequests, connections, routes, endpoints } = Object(each)
+      const { tenant, requests, limited, durations, bytesOut, activeRequests, connections, routes, endpoints } =
+        Object(each)
       if (typeof tenant !== 'string' || !inScope(scope, tenant)) continue
       const before = sums.get(tenant)
       const states = (Array.isArray(endpoints) ? endpoints : []).map((endpoint: unknown) => Object(endpoint).state)
       sums.set(tenant, {
         tenant,
         requests: added(before?.requests ?? {}, Object(requests)),
+        limited: (before?.limited ?? 0) + number(limited),
+        durations: added(before?.durations ?? {}, Object(durations)),
+        bytesOut: (before?.bytesOut ?? 0) + number(bytesOut),
         activeRequests: (before?.activeRequests ?? 0) + number(activeRequests),
         connections: (before?.connections ?? 0) + number(connections),
         routes: Math.max(before?.routes ?? 0, number(routes)),
@@ -122,6 +126,19 @@ export function topLines(answers: readonly PodAnswer[], scope: Scope): readonly 
     }
   }
   return [...sums.values()].sort((a, b) => (a.tenant < b.tenant ? -1 : 1))
+}
+
+/** CPU of the pods that answered, and the threads that they have for it. */
+export function cpuOf(answers: readonly PodAnswer[]): { readonly seconds: number; readonly workers: number } {
+  let seconds = 0
+  let workers = 0
+  for (const answer of answers) {
+    if ('problem' in answer) continue
+    const pod = Object(answer.value)
+    seconds += number(pod.cpuSeconds)
+    workers += number(Object(pod.workers).all)
+  }
+  return { seconds, workers }
 }
 
 /** One sentence for each pod that did not answer. */
