@@ -74,7 +74,6 @@ async function measure(kubeconfig: string): Promise<void> {
   const source = createKubernetesSource({
     client,
     firstMaterialMs: 60_000,
-    pulse: { namespace: 'default', name: 'pulse' },
   })
   let peakRss = 0
   const sampler = setInterval(() => {

@@ -111,7 +111,6 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     watchNamespaces: options.watchNamespaces,
     grant: (where) => grants.grant(where),
     revoke: (where) => grants.revoke(where),
-    pulse: { namespace, name: `${release}-pulse`, enabled: () => fence() !== undefined },
   })
 
   const peers = new Peers(clock.monotonic)

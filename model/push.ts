@@ -33,8 +33,9 @@ export const PUSH_LIMITS = {
   /** One line of content: one shard, keys included. */
   line: 64 * 1024 * 1024,
   content: 2 * 1024 * 1024 * 1024,
-  /** The short road; what is larger takes the long one. */
+  /** The short roads; what is larger takes the long one. */
   endpoints: 4 * 1024 * 1024,
+  change: 4 * 1024 * 1024,
   order: 4_096,
   answer: 64 * 1024 * 1024,
   shardsCount: 100_000,
@@ -48,6 +49,7 @@ export const PUSH_LIMITS = {
 export const PUSH_PATHS = {
   manifest: '/push/v1/manifest',
   content: '/push/v1/content',
+  change: '/push/v1/change',
   activate: '/push/v1/activate',
   endpoints: '/push/v1/endpoints',
   pull: '/pull/v1/snapshot',

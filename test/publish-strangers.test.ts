@@ -45,7 +45,8 @@ const post = (path: string, body: string) =>
   `POST ${path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`
 
 describe('strangers', () => {
-  const PATHS = ['/status', '/snapshot', '/metrics', '/explain?url=http://a/', PUSH_PATHS.manifest, PUSH_PATHS.content]
+  const { manifest, content, change } = PUSH_PATHS
+  const PATHS = ['/status', '/snapshot', '/metrics', '/explain?url=http://a/', manifest, content, change]
 
   test('without a certificate, or with one of another authority, get nothing of a pod', async () => {
     const world = await startWorld()

@@ -65,6 +65,8 @@ export class SnapshotContent {
   #newest: PublishableSet | undefined
   /** From the newest set, by base. */
   #differences = new Map<string | null, Difference>()
+  /** Of those differences, by base. */
+  #texts = new Map<string, string>()
 
   /** @param digest SHA-256 in hexadecimal. */
   constructor(digest: Digest, writer: FormatWriter = CURRENT_FORMAT) {
@@ -90,6 +92,7 @@ export class SnapshotContent {
     const newest = { snapshot, root: root.toString() }
     this.#newest = newest
     this.#differences = new Map()
+    this.#texts = new Map()
     // What most pods will be sent: it was made anyway.
     const base = former?.root ?? null
     this.#differences.set(base, { base, ...difference })
@@ -144,6 +147,24 @@ export class SnapshotContent {
     return Readable.from(this.#pieces(set, tenants, keys, options), { objectMode: false, highWaterMark: HIGH_WATER })
   }
 
+  /**
+   * Lines of all that a difference to the newest set brings, as one text that is made once for all pods; undefined where
+   * it would be longer than `limit` characters.
+   */
+  text(difference: Difference, limit: number): string | undefined {
+    const newest = this.#newest
+    if (newest === undefined || difference.base === null) return undefined
+    const known = this.#texts.get(difference.base)
+    if (known !== undefined) return known.length > limit ? undefined : known
+    let whole = ''
+    for (const line of this.#all(newest.snapshot, namesOf(difference.shards), namesOf(difference.pools))) {
+      whole += `${line}\n`
+      if (whole.length > limit) return undefined
+    }
+    this.#texts.set(difference.base, whole)
+    return whole
+  }
+
   /** The newest set as one stream: its manifest, then everything. */
   whole(release: string, position: Position): Readable {
     const set = this.#newest
@@ -195,6 +216,11 @@ export class SnapshotContent {
       pools: differ(from?.pools, to.pools, this.writer.poolHash),
     }
   }
+}
+
+/** What is there after a change. */
+function namesOf(entries: Entries): readonly string[] {
+  return entries.flatMap(([name, hash]) => (hash === null ? [] : [name]))
 }
 
 function fold(root: RootHash, kind: EntryKind, entries: Entries, former: (name: string) => string | undefined): void {

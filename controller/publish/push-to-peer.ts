@@ -1,6 +1,7 @@
-// One push to one pod: manifest, what it lacks, content, the barrier, activation; or the short road where only endpoints
-// changed. Throws where the pod does not follow; peer-lane.ts tries again.
-import type { PeerCaller } from '../../peer/call.ts'
+// One push to one pod: manifest, what it lacks, content, the barrier, activation. Short roads: one call for all of it where
+// only endpoints changed, one for manifest and content where little did. Throws where the pod does not follow; peer-lane.ts
+// tries again.
+import { CallRefused, type PeerCaller } from '../../peer/call.ts'
 import {
   comparePositions,
   CONTENT_TYPE,
@@ -51,6 +52,8 @@ const JSON_TYPE = 'application/json'
 const FEW_POOLS = 1_000
 /** Another base, another format, everything. */
 const ATTEMPTS = 4
+/** Characters of a change that goes in one call. A quarter of what is taken, as a character is up to three bytes. */
+const SMALL = PUSH_LIMITS.change / 4
 
 /** Brings the newest set to a pod. `base` is the root of what it is known to have, undefined where that is not known. */
 export async function pushTo(
@@ -61,7 +64,8 @@ export async function pushTo(
   base: string | undefined,
 ): Promise<PushAcknowledgement> {
   const push = new Push(caller, source, round, uid)
-  return (base === undefined ? undefined : await push.endpointsOnly(base)) ?? (await push.whole(base))
+  const short = base === undefined ? undefined : ((await push.endpointsOnly(base)) ?? (await push.atOnce(base)))
+  return short ?? (await push.whole(base))
 }
 
 class Push {
@@ -92,6 +96,27 @@ class Push {
     if (body.length > PUSH_LIMITS.endpoints / 4) return undefined
     const answer = await this.#post(PUSH_PATHS.endpoints, body, readEndpointsAnswer, QUICK)
     return answer.type === 'active' ? this.#checked(answer.acknowledgement, manifest) : undefined
+  }
+
+  /** Manifest and content in one call, where the pod's set is known and the change is small; undefined where not. */
+  async atOnce(base: string): Promise<PushAcknowledgement | undefined> {
+    this.#checkRound()
+    const difference = this.#content.difference(base)
+    const lines = this.#content.text(difference, SMALL)
+    if (lines === undefined) return undefined
+    const set = this.#set()
+    const manifest = this.#content.manifest(this.#source.release, this.#round.position, difference)
+    const head = JSON.stringify(manifest)
+    if (head.length + lines.length > SMALL) return undefined
+    try {
+      const text = `${head}\n${lines}`
+      const answer = await this.#post(PUSH_PATHS.change, text, readManifestAnswer, QUICK, CONTENT_TYPE)
+      return answer.refused === null ? await this.#deliver(set, manifest, answer) : undefined
+    } catch (error) {
+      // A pod of an older release knows the long road alone.
+      if (error instanceof CallRefused && error.status === 404) return undefined
+      throw error
+    }
   }
 
   /** The long road. */
@@ -183,8 +208,9 @@ class Push {
     content: string,
     reader: Reader<Value>,
     limits: { readonly timeout: number; readonly idle: number },
+    type = JSON_TYPE,
   ): Promise<Value> {
-    const body = { type: JSON_TYPE, content }
+    const body = { type, content }
     const maxAnswer = PUSH_LIMITS.answer
     const answer = await this.#caller.json({ method: 'POST', path, body, ...limits, maxAnswer })
     this.#source.sent(Buffer.byteLength(content))

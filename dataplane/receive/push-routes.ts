@@ -1,9 +1,12 @@
-// The calls of a controller that change what a pod serves: manifest, content, activate, and the short road for endpoints.
+// The calls of a controller that change what a pod serves: manifest, content, activate, and the short roads: manifest and
+// content at once for a small change, and everything at once for endpoints.
 // Only a controller of the release gets here. staging.ts decides; this file carries.
 import type { FastifyReply } from 'fastify'
 import { Readable } from 'node:stream'
 import {
+  comparePositions,
   type ContentAnswer,
+  type ManifestAnswer,
   type Position,
   PUSH_LIMITS,
   PUSH_PATHS,
@@ -34,6 +37,11 @@ export function addPushRoutes(app: PeerApp, release: string, staging: Staging): 
     }
     return await guarded(reply, () => takeContent(staging, position, body), body)
   })
+  app.post(PUSH_PATHS.change, limit(PUSH_LIMITS.change), async (request, reply) => {
+    const { body } = request
+    if (!(body instanceof Readable)) return await problem(reply, 400, 'Request', 'send JSON lines')
+    return await guarded(reply, () => takeChange(staging, body), body)
+  })
   app.post(PUSH_PATHS.activate, limit(PUSH_LIMITS.order), async (request, reply) =>
     attempt(reply, request.body, readActivateOrder, (order) => staging.activate(order, order.root)),
   )
@@ -53,6 +61,20 @@ async function takeContent(staging: Staging, position: Position, body: Readable)
     from = performance.now()
   }
   return { ...counts, complete: staging.lacking(position) === 0 }
+}
+
+/** Takes a manifest and what it leads to. What is lacking after that goes the long road. Throws as `takeContent`. */
+async function takeChange(staging: Staging, body: Readable): Promise<ManifestAnswer> {
+  const lines = readJsonLines(body, { line: PUSH_LIMITS.change, total: PUSH_LIMITS.change })
+  const { value: head, done } = await lines.next()
+  if (done === true) throw new BadLines('there is no manifest')
+  const read = readManifest(head.value)
+  if (typeof read === 'string') throw new BadLines(`the manifest makes no sense: ${read}`)
+  const manifest = read.value
+  const answer = await staging.propose(manifest)
+  const isActive = comparePositions(answer.active, manifest) === 0
+  for await (const line of lines) if (answer.refused === null && !isActive) staging.accept(manifest, line)
+  return answer.refused === null && !isActive ? staging.lacks(manifest) : answer
 }
 
 async function attempt<Value>(

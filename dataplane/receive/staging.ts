@@ -134,6 +134,12 @@ export class Staging {
     return shard.lacking.size + pool.lacking.size
   }
 
+  /** The answer to the manifest at this position as it would be now. Throws ContentRefused. */
+  lacks(position: Position): ManifestAnswer {
+    const { shard, pool } = this.#stagedAt(position)
+    return this.#answer([...shard.lacking], [...pool.lacking], undefined)
+  }
+
   /** The short road: manifest and pools at once. Changes nothing where something is lacking or refused. */
   async applyEndpoints({ manifest, pools }: EndpointsOrder): Promise<EndpointsAnswer> {
     const answer = await this.propose(manifest)

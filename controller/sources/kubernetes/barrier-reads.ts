@@ -1,28 +1,51 @@
-// The consistent reads behind the barrier: the Policies of one namespace and a Tenant, as they are now or later, asked of
-// the API server without a resourceVersion. source.ts calls them for each round and merges the answers.
-import type { ApiClient, ApiResponse } from './client.ts'
+// The reads behind the barrier: the Policies of one namespace as they were when a Route was written, and a Tenant as it
+// is. source.ts calls them for each round and merges the answers.
+import type { ApiClient, ApiRequest, ApiResponse } from './client.ts'
 import { API_RESOURCES, listPath } from './kinds.ts'
 import { readPages } from './read-pages.ts'
 
 const TIMEOUT_MS = 5_000
 const PAGE = 500
+/** Invalid, Gone (compacted away), and Gateway Timeout (not reached yet): a consistent read has none of these reasons. */
+const EXACT_REFUSED: ReadonlySet<number> = new Set([400, 410, 504])
 
-/** All Policies of a namespace, and the version of that list. Rejects with one sentence. */
+/**
+ * All Policies of a namespace as they were at a version, and the version that was read. The exact read is answered at
+ * once; a consistent one may wait until the API server's cache has caught up, up to 100 ms, and is the way where the
+ * exact one is refused (the version is compacted away, or the world went back). Rejects with one sentence.
+ * https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
+ */
 export async function readNamespacePolicies(
   client: ApiClient,
   namespace: string,
+  at: string,
   signal: AbortSignal,
 ): Promise<{ readonly items: readonly unknown[]; readonly version: string }> {
+  const exact = { resourceVersion: at, resourceVersionMatch: 'Exact' }
+  const read = (await readAll(client, namespace, exact, signal)) ?? (await readAll(client, namespace, {}, signal))
+  if (read === undefined) throw new Error('policies: the API server does not list them')
+  return read
+}
+
+/** undefined where the exact read is refused. */
+async function readAll(
+  client: ApiClient,
+  namespace: string,
+  query: NonNullable<ApiRequest['query']>,
+  signal: AbortSignal,
+): Promise<{ readonly items: readonly unknown[]; readonly version: string } | undefined> {
   const resource = API_RESOURCES.Policy
   const items: unknown[] = []
+  const path = listPath(resource, resource.prefixes[0] ?? '', namespace)
   const read = await readPages({
     client,
-    request: { path: listPath(resource, resource.prefixes[0] ?? '', namespace), signal, timeoutMs: TIMEOUT_MS },
+    request: { path, query, signal, timeoutMs: TIMEOUT_MS },
     pageSize: PAGE,
     onItems: (page) => items.push(...page),
   })
-  if (!read.complete) throw refused('policies', read.response)
-  return { items, version: read.version }
+  if (read.complete) return { items, version: read.version }
+  if (query['resourceVersionMatch'] !== undefined && EXACT_REFUSED.has(read.response.status)) return undefined
+  throw refused('policies', read.response)
 }
 
 /** A Tenant; undefined where it is gone. Rejects with one sentence. */

@@ -112,6 +112,39 @@ describe('with a watch that is held back', () => {
     })
   })
 
+  test('the exact moment of the Route is read, and where that is compacted away the present', async () => {
+    await hold('policies')
+    put(api, policy('a', 'limit', '5/s'))
+    const slow = ({ plural, verb }: FakeRequest) => (plural === 'policies' && verb === 'list' ? 30 : 0)
+    api.faults = { ...api.faults, slow }
+    put(api, routeInput('a', 'one', 'one.test'))
+    await until(() => api.count('list', 'policies') > 1)
+    api.store.compact()
+    api.store.advance()
+    api.store.compact()
+    const state = await watched.until((now) => find(now, routeRef('a', 'one')) !== undefined)
+    expect(find(state, { kind: 'Policy', namespace: 'a', name: 'limit' })).toBeDefined()
+    const lists = api.requests.filter(
+      ({ verb, plural, namespace }) => verb === 'list' && plural === 'policies' && namespace === 'a',
+    )
+    expect(lists.map(({ query }) => query.get('resourceVersionMatch'))).toEqual(['Exact', null])
+  })
+
+  test('a Policy that went after the Route is not brought back by what was read for it', async () => {
+    put(api, policy('a', 'limit', '5/s'))
+    await watched.until((now) => find(now, { kind: 'Policy', namespace: 'a', name: 'limit' }) !== undefined)
+    const slow = ({ plural, verb }: FakeRequest) => (plural === 'policies' && verb === 'list' ? 100 : 0)
+    api.faults = { ...api.faults, slow }
+    // Tenants alone hold the Route back: the watch of Policies is ahead of what is read.
+    held.add('tenants')
+    api.endWatches('tenants')
+    put(api, routeInput('a', 'one', 'one.test'))
+    await until(() => api.count('list', 'policies') > 1)
+    remove(api, { kind: 'Policy', namespace: 'a', name: 'limit' })
+    const state = await watched.until((now) => find(now, routeRef('a', 'one')) !== undefined)
+    expect(find(state, { kind: 'Policy', namespace: 'a', name: 'limit' })).toBeUndefined()
+  })
+
   test('a Route comes with the Tenant as it was', async () => {
     await hold('tenants')
     put(api, tenant('acme', ['a'], { requires: ['access'] }))

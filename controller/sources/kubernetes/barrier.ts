@@ -4,7 +4,7 @@ import { type SourceObject, tupleKey } from '../../../model/resources.ts'
 import type { SourceProblem } from '../source.ts'
 import { Backoff, type BackoffTiming } from './backoff.ts'
 import type { Edit } from './kind-cache.ts'
-import { isAtLeast, isOlder } from './resource-version.ts'
+import { isAtLeast, isOlder, newerVersion } from './resource-version.ts'
 import { type TurnLimits, Turns } from './turns.ts'
 
 /** What the barrier looks at and whom it tells. */
@@ -14,15 +14,24 @@ export interface BarrierOptions {
   /** Names of the Tenants that a namespace may belong to. */
   readonly tenantsOf: (namespace: string) => readonly string[]
   /**
-   * Reads the Policies of the namespace and those Tenants from the API server, consistently, and merges what is newer.
-   * Resolves with the version that was read; rejects where that was not possible.
+   * Reads the Policies of the namespace and those Tenants from the API server as they were at a version, or later, and
+   * merges what is newer. Resolves with the version that was read; rejects where that was not possible.
    */
-  readonly refresh: (namespace: string, tenants: readonly string[], signal: AbortSignal) => Promise<string>
+  readonly refresh: (read: BarrierRead) => Promise<string>
   /** A Route may be seen. */
   readonly release: (edit: Edit) => void
   /** `problems()` may have changed. */
   readonly onProblem: () => void
   readonly timing?: Partial<BarrierTiming>
+}
+
+/** What a round reads. */
+export interface BarrierRead {
+  readonly namespace: string
+  readonly tenants: readonly string[]
+  /** Of the newest Route that waits. */
+  readonly version: string
+  readonly signal: AbortSignal
 }
 
 /** Durations in milliseconds. */
@@ -199,7 +208,10 @@ export class RouteBarrier {
     // These were seen before the API server is asked, so its answer is as new as they are.
     const batch = [...gate.waiting.values()].map((waiting) => waiting.edit)
     if (batch.length === 0 || this.#abort.signal.aborted) return
-    const version = await this.#options.refresh(namespace, tenants, this.#abort.signal)
+    const wanted =
+      batch.reduce<string | undefined>((newest, edit) => newerVersion(newest, edit.version), undefined) ?? ''
+    const signal = this.#abort.signal
+    const version = await this.#options.refresh({ namespace, tenants, version: wanted, signal })
     gate.backoff.reset()
     gate.failure = undefined
     let lagging = false

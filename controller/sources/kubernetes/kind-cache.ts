@@ -66,6 +66,12 @@ export class KindCache {
     return this.#namespaces.get(namespace)?.get(name)?.object
   }
 
+  /** Whether an object is there in a form that is younger than a version. */
+  isNewerThan(namespace: string, name: string, version: string): boolean {
+    const known = this.#namespaces.get(namespace)?.get(name)
+    return known !== undefined && isOlder(version, known.version)
+  }
+
   *objects(): Generator<SourceObject> {
     for (const names of this.#namespaces.values()) for (const { object } of names.values()) yield object
   }

@@ -17,13 +17,16 @@ export type PagesResult =
   | { readonly complete: true; readonly version: string }
   | { readonly complete: false; readonly response: ApiResponse; readonly first: boolean }
 
+const WITHOUT_VERSION = { resourceVersion: undefined, resourceVersionMatch: undefined }
+
 /** Reads all pages. Rejects with ApiFailure where no answer came. */
 export async function readPages({ client, request, pageSize, onItems }: PagedList): Promise<PagesResult> {
   let version = ''
   let proceed = ''
   for (let page = 0; ; page++) {
-    const more = proceed === '' ? {} : { continue: proceed }
-    const response = await client.request({ ...request, query: { ...request.query, limit: pageSize, ...more } })
+    // A token names its version itself, and the API server refuses both together.
+    const place = proceed === '' ? request.query : { ...request.query, ...WITHOUT_VERSION, continue: proceed }
+    const response = await client.request({ ...request, query: { ...place, limit: pageSize } })
     if (response.status !== 200) return { complete: false, response, first: page === 0 }
     const body = isRecord(response.body) ? response.body : {}
     if (page === 0) version = versionOf(response.body)

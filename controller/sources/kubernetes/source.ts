@@ -4,15 +4,15 @@ import type { Partition } from '../../../model/resources.ts'
 import { PartitionTable } from '../partition-table.ts'
 import type { Source, SourceProblem, SourceState } from '../source.ts'
 import type { ApiClient } from './client.ts'
-import { type BarrierTiming, RouteBarrier } from './barrier.ts'
+import { type BarrierRead, type BarrierTiming, RouteBarrier } from './barrier.ts'
 import { readNamespacePolicies, readTenant } from './barrier-reads.ts'
 import { type Edit, KindCache } from './kind-cache.ts'
 import { API_RESOURCES, WHOLE_KINDS } from './kinds.ts'
 import { MaterialWatches } from './material-watches.ts'
-import { Pulse, type PulseObject } from './pulse.ts'
 import { findReferences, type MaterialRef, partitionRefs } from './references.ts'
 import { Reflector } from './reflector.ts'
 import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
+import { isAtLeast } from './resource-version.ts'
 import { tenantsOf } from './tenants-of.ts'
 import type { WatchStatus } from './watch-status.ts'
 
@@ -23,8 +23,6 @@ export interface KubernetesSourceOptions {
   /** See MaterialWatchesOptions. */
   readonly grant?: (namespace: string) => Promise<void>
   readonly revoke?: (namespace: string) => void
-  /** See Pulse: what makes a new Route's way short. Without: it takes up to 100 ms longer. */
-  readonly pulse?: PulseObject
   /** Milliseconds that the first state waits for referenced Secrets and ConfigMaps. Default: 10 s. */
   readonly firstMaterialMs?: number
   /** Milliseconds that a failure lasts before it is a problem of the state. Default: 10 s. */
@@ -67,7 +65,6 @@ class ApiSource implements KubernetesSource {
   readonly #watched: readonly Watched[]
   readonly #barrier: RouteBarrier
   readonly #material: MaterialWatches
-  readonly #pulse: Pulse | undefined
   readonly #refs = new WeakMap<Partition, readonly MaterialRef[]>()
   readonly #abort = new AbortController()
   #referencesChanged = true
@@ -87,14 +84,13 @@ class ApiSource implements KubernetesSource {
 
   constructor(options: KubernetesSourceOptions) {
     this.#options = options
-    this.#pulse = options.pulse === undefined ? undefined : new Pulse(options.client, options.pulse)
     this.#barrier = new RouteBarrier({
       seen: (namespace) => ({
         policies: this.#reflectorOf('Policy', namespace)?.version,
         tenants: this.#reflectorOf('Tenant', namespace)?.version,
       }),
       tenantsOf: (namespace) => this.#tenantsOf(namespace),
-      refresh: (namespace, tenants, signal) => this.#refresh(namespace, tenants, signal),
+      refresh: (read) => this.#refresh(read),
       release: (edit) => this.#set(edit),
       onProblem: () => this.#schedule(),
       ...(options.barrierTiming === undefined ? {} : { timing: options.barrierTiming }),
@@ -161,10 +157,7 @@ class ApiSource implements KubernetesSource {
       kind,
       onEdit: kind === 'Route' ? (edit) => this.#barrier.take(edit) : (edit) => this.#set(edit),
       onUnreadable: () => reflector.countUnreadable(),
-      wanted: (within, name) => {
-        if (kind === 'Namespace') return isListed.size === 0 || isListed.has(name)
-        return kind !== 'Policy' || this.#pulse?.isObject(within, name) !== true
-      },
+      wanted: (_within, name) => kind !== 'Namespace' || isListed.size === 0 || isListed.has(name),
     })
     const reflector: Reflector = new Reflector({
       client,
@@ -201,18 +194,22 @@ class ApiSource implements KubernetesSource {
     return tenantsOf(namespace, labels, this.#watchedOf('Tenant', '')?.cache.objects() ?? [])
   }
 
-  async #refresh(namespace: string, tenants: readonly string[], signal: AbortSignal): Promise<string> {
+  async #refresh({ namespace, tenants, version, signal }: BarrierRead): Promise<string> {
     const { client } = this.#options
-    this.#pulse?.beat()
     const [policies, ...found] = await Promise.all([
-      readNamespacePolicies(client, namespace, signal),
+      readNamespacePolicies(client, namespace, version, signal),
       ...tenants.map((name) => readTenant(client, name, signal)),
     ])
-    this.#watchedOf('Policy', namespace)?.cache.mergeNamespace(namespace, policies.items, policies.version)
+    const watched = this.#watchedOf('Policy', namespace)
+    // A watch that is further already knows more than what was read, deletions above all.
+    if (watched !== undefined && !isAtLeast(watched.reflector.version, policies.version)) {
+      watched.cache.mergeNamespace(namespace, policies.items, policies.version)
+    }
     const cache = this.#watchedOf('Tenant', '')?.cache
     for (const [index, tenant] of found.entries()) {
-      if (tenant === undefined) cache?.remove('', tenants[index] ?? '', '')
-      else cache?.apply(tenant, false)
+      const name = tenants[index] ?? ''
+      if (tenant !== undefined) cache?.apply(tenant, false)
+      else if (cache?.isNewerThan('', name, version) === false) cache.remove('', name, '')
     }
     return policies.version
   }

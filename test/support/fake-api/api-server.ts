@@ -199,7 +199,11 @@ export class FakeApi {
     else if (verb === 'watch') this.#watch(request, response)
     else {
       const view = this.faults.lagging?.is(request) === true ? this.faults.lagging.view : this.store.snapshot()
-      if (verb === 'list') this.#list(request, response, view)
+      const exact = request.query.get('resourceVersionMatch') === 'Exact'
+      const revision = Number(request.query.get('resourceVersion'))
+      const wanted = !exact ? view : revision > view.revision ? undefined : this.store.at(revision)
+      if (wanted === undefined) send(response, { status: revision > view.revision ? 504 : 410 })
+      else if (verb === 'list') this.#list(request, response, wanted)
       else {
         const found = listOf(view.objects, plural, namespace).find((each) => each.metadata['name'] === name)
         send(response, found === undefined ? { status: 404 } : { status: 200, text: JSON.stringify(found) })

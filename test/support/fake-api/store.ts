@@ -28,6 +28,8 @@ export class Store {
   /** Events up to this revision are compacted away. */
   compactedAt = 100
   #objects = new Map<string, Map<string, Stored>>()
+  /** The objects at `compactedAt`. */
+  #base: StoreSnapshot['objects'] = new Map()
   #log: StoreEvent[] = []
   readonly #listeners = new Set<(event: StoreEvent) => void>()
   #uid = 0
@@ -92,7 +94,22 @@ export class Store {
 
   compact(): void {
     this.compactedAt = this.revision
+    this.#base = this.snapshot().objects
     this.#log = []
+  }
+
+  /** The objects as they were at a revision; undefined where that is compacted away, or not reached. */
+  at(revision: number): StoreSnapshot | undefined {
+    if (revision < this.compactedAt || revision > this.revision) return undefined
+    const objects = new Map([...this.#base].map(([plural, each]) => [plural, new Map(each)]))
+    for (const event of this.#log) {
+      if (event.revision > revision) break
+      const of = objects.get(event.plural) ?? new Map<string, Stored>()
+      objects.set(event.plural, of)
+      if (event.type === 'DELETED') of.delete(key(event.namespace, event.name))
+      else of.set(key(event.namespace, event.name), JSON.parse(event.text) as Stored)
+    }
+    return { revision, objects }
   }
 
   listen(listener: (event: StoreEvent) => void): () => void {
@@ -110,6 +127,7 @@ export class Store {
     this.revision = revision
     this.compactedAt = revision
     this.#log = []
+    this.#base = objects
     this.#objects = new Map([...objects].map(([plural, each]) => [plural, new Map(each)]))
   }
 
