@@ -1,6 +1,6 @@
 // Everything generated under charts/atrium from values.yaml and the CRDs: values.schema.json, the table of values in
-// README.md, and the CRDs as the chart installs them. Part of generate.ts.
-import { isMap, isScalar, type Pair, parseDocument, type YAMLMap } from 'yaml'
+// README.md, the defaults for templates, and the CRDs as the chart installs them. Part of generate.ts.
+import { isMap, isScalar, type Pair, parseDocument, stringify, type YAMLMap } from 'yaml'
 import { code, PAGE_HEADER, table } from './markdown.ts'
 
 /** One value that a user may set, from the comment above it. */
@@ -43,6 +43,7 @@ export function chartFiles(valuesText: string, crds: readonly (readonly [string,
   return [
     ['charts/atrium/values.schema.json', `${JSON.stringify(valuesSchema(valuesText), null, 2)}\n`],
     ['charts/atrium/README.md', readme(chartValues(valuesText))],
+    ['charts/atrium/files/defaults.yaml', defaults(chartValues(valuesText))],
     ...crds.map(([path, text]): [string, string] => [`charts/atrium/files/${path}`, kept(text)]),
   ]
 }
@@ -138,6 +139,15 @@ function keyOf(pair: Pair): string {
 function plain(pair: Pair): unknown {
   const { value } = pair as Pair<unknown, { toJSON(): unknown } | null>
   return value === null ? null : value.toJSON()
+}
+
+/**
+ * Defaults by path. `helm upgrade --reuse-values` hands templates the values of the release before, without what the chart
+ * has got since: atrium.defaults of _helpers.tpl fills that in.
+ */
+function defaults(values: readonly ChartValue[]): string {
+  const entries = Object.fromEntries(values.map(({ path, default: value }) => [path, value]))
+  return `# Generated from values.yaml by \`npm run generate\`; do not edit.\n${stringify(entries, { lineWidth: 0 })}`
 }
 
 /** The same CRD with the annotation that keeps it, and every object of its kind, when the release goes. */

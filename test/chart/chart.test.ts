@@ -1,9 +1,10 @@
 // The chart as text: it lints, renders the same bytes twice, refuses what it does not know, and gives no more rights than
 // the golden file says. Needs helm, which `e2e/cluster/build` makes.
-import { readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import { stringify } from 'yaml'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { parse, stringify } from 'yaml'
 import { runProgram } from '../support/cluster-programs.ts'
 import { MATRIX, RUBBISH } from './matrix.ts'
 import { CHART, HELM, type Rendered, render, template } from './render.ts'
@@ -19,6 +20,10 @@ interface Rule {
   readonly verbs: readonly string[]
 }
 
+interface Probe {
+  readonly httpGet: { readonly path: string; readonly port: string }
+}
+
 interface PodSpec {
   readonly serviceAccountName: string
   readonly automountServiceAccountToken: boolean
@@ -28,6 +33,9 @@ interface PodSpec {
     readonly args: readonly string[]
     readonly securityContext: Record<string, unknown>
     readonly ports: readonly { readonly containerPort: number }[]
+    readonly startupProbe: Probe
+    readonly readinessProbe: Probe
+    readonly livenessProbe: Probe
   }[]
   readonly volumes: readonly Record<string, unknown>[]
 }
@@ -92,6 +100,74 @@ describe.skipIf(HELM === undefined)(title, () => {
     expect(pod?.terminationGracePeriodSeconds).toBe(117)
   })
 
+  test('only readiness asks for a snapshot: a pod that waits for a controller is not killed for it', () => {
+    for (const [name, { containers }] of podsOf(render(''))) {
+      for (const { startupProbe, readinessProbe, livenessProbe } of containers) {
+        const paths = [startupProbe, readinessProbe, livenessProbe].map(({ httpGet }) => httpGet.path)
+        expect(paths, name).toEqual(['/healthz', '/readyz', '/healthz'])
+      }
+    }
+  })
+
+  describe('values of a release before, as `helm upgrade --reuse-values` hands them over', () => {
+    const values: unknown = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8'))
+    const flags = ['--api-versions', 'monitoring.coreos.com/v1']
+    let whole = ''
+    beforeAll(() => {
+      whole = template('', flags).stdout
+    })
+
+    test('every key may be missing: what later came with the chart has its default', () => {
+      const folder = mkdtempSync(join(tmpdir(), 'atrium-chart-'))
+      try {
+        // Null would do for one key; a chart whose own values are none lacks them all, as an old release does.
+        cpSync(CHART, folder, { recursive: true })
+        writeFileSync(join(folder, 'values.yaml'), '{}\n')
+        const { status, stdout, stderr } = template('', flags, folder)
+        expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+        expect(stdout).toBe(whole)
+      } finally {
+        rmSync(folder, { recursive: true, force: true })
+      }
+    })
+
+    test.each(pathsOf(values).map((path) => [path.join('.'), path] as const))('without %s', (name, path) => {
+      const { status, stdout, stderr } = template(stringify(nested(path, null)), flags)
+      expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+      // Of what stands below a single value nothing is filled in: whoever takes the limit of memory away means it.
+      if (!/^(controller|dataplane)\.resources\./.test(name)) expect(stdout).toBe(whole)
+    })
+
+    test('a key that the chart no longer has is named', () => {
+      expect(template('dataplane: { retired: 1 }').stderr).toContain('retired')
+    })
+  })
+
+  test('NOTES name what the values leave open, and how to reach this release', () => {
+    const notes = (values: string, name = 'atrium', namespace = 'atrium-system') => {
+      const args = ['install', name, CHART, '-n', namespace, '--dry-run=client', '--values', '-']
+      const { status, stdout, stderr } = runProgram(HELM ?? '', args, { input: values === '' ? '{}' : values })
+      expect(status, stderr).toBe(0)
+      return stdout.slice(stdout.indexOf('NOTES:'))
+    }
+    const plain = 'image: { repository: example.com/atrium }\ndataplane: { service: { externalTrafficPolicy: Local } }'
+    expect(notes(plain)).not.toContain('Worth a look')
+    expect(notes(plain)).toContain('npx atrium curl http://hello.acme.test/ ')
+    expect(notes(plain, 'edge', 'gateways')).toContain(
+      'atrium check --release edge-atrium --release-namespace gateways',
+    )
+    for (const [values, named] of [
+      ['', 'image.repository'],
+      ['', 'externalTrafficPolicy'],
+      ['controller: { replicas: 1 }', 'controller.replicas is 1'],
+      ['metrics: { podMonitor: { enabled: false } }', 'podMonitor.enabled'],
+      ['metrics: { podMonitor: { force: true } }', 'runbookURL'],
+      ['networkPolicy: { enabled: false }', 'networkPolicy.enabled'],
+      ['rbac: { create: false }', 'rbac.create'],
+    ] as const)
+      expect(notes(values), values).toContain(named)
+  })
+
   test('the rights are those of the golden file, and none is a wildcard', () => {
     const roles = render('')
       .filter(({ kind }) => kind === 'ClusterRole' || kind === 'Role')
@@ -142,6 +218,16 @@ describe.skipIf(HELM === undefined)(title, () => {
     }
   })
 })
+
+/** Every path of a tree, groups and leaves. */
+function pathsOf(tree: unknown, at: readonly string[] = []): readonly (readonly string[])[] {
+  if (typeof tree !== 'object' || tree === null || Array.isArray(tree)) return []
+  return Object.entries(tree).flatMap(([name, value]) => [[...at, name], ...pathsOf(value, [...at, name])])
+}
+
+function nested(path: readonly string[], leaf: unknown): unknown {
+  return path.reduceRight((inside: unknown, name) => ({ [name]: inside }), leaf)
+}
 
 function podsOf(objects: readonly Rendered[]): [string, PodSpec][] {
   return objects

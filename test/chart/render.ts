@@ -15,8 +15,8 @@ export interface Rendered {
 }
 
 /** Runs `helm template`. `values` is YAML. */
-export function template(values: string, flags: readonly string[] = []): Ran {
-  const args = ['template', 'atrium', CHART, '--namespace', 'atrium-system', '--values', '-', ...flags]
+export function template(values: string, flags: readonly string[] = [], chart = CHART): Ran {
+  const args = ['template', 'atrium', chart, '--namespace', 'atrium-system', '--values', '-', ...flags]
   return runProgram(HELM ?? 'helm', args, { input: values === '' ? '{}' : values })
 }
 

@@ -1,3 +1,17 @@
+{{/* Fills in what the values lack. With `helm upgrade --reuse-values` those are of the release before, which knew nothing of
+     values that came later. Every template begins with it, so that none has to tolerate gaps. */}}
+{{- define "atrium.defaults" -}}
+{{- range $path, $default := .Files.Get "files/defaults.yaml" | fromYaml -}}
+{{- $names := splitList "." $path -}}
+{{- $at := $.Values -}}
+{{- range initial $names -}}
+{{- if not (kindIs "map" (get $at .)) -}}{{- $_ := set $at . dict -}}{{- end -}}
+{{- $at = get $at . -}}
+{{- end -}}
+{{- if not (hasKey $at (last $names)) -}}{{- $_ := set $at (last $names) $default -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Name of the release, and the first part of every object's name. */}}
 {{- define "atrium.fullname" -}}
 {{- if contains "atrium" .Release.Name -}}
