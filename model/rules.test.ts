@@ -1,5 +1,5 @@
 // Every rule over several fields: its examples, fed to the TypeScript check. The same examples go to a real API server
-// with the CEL text, in e2e.
+// with the CEL text, in test/chart/rules.test.ts.
 import { describe, expect, test } from 'vitest'
 import { POLICIES } from '../policies/index.ts'
 import { Findings, obeys, schemaChecker } from './check-value.ts'
