@@ -111,6 +111,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     watchNamespaces: options.watchNamespaces,
     grant: (where) => grants.grant(where),
     revoke: (where) => grants.revoke(where),
+    eager: () => fence() !== undefined,
   })
 
   const peers = new Peers(clock.monotonic)

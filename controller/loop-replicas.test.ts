@@ -108,6 +108,21 @@ describe('replicas', () => {
     expect(standby.loop.fence()).toBeUndefined()
   })
 
+  test('a standby is in no hurry, until it leads', async () => {
+    const standby = await replica(['a.test'])
+    const began = performance.now()
+    for (let change = 0; performance.now() - began < 500; change++) {
+      standby.change([`${change}.test`])
+      await sleep(2)
+    }
+    const cycles = standby.loop.state()?.cycles ?? 0
+    expect(cycles).toBeGreaterThan(1)
+    expect(cycles).toBeLessThan(6)
+    standby.change(['last.test'])
+    standby.lead(1)
+    await vi.waitFor(() => expect(standby.loop.fence()).toBe(1), { timeout: 150 })
+  })
+
   test('the leader stores before it publishes under its fence; standbys follow what it stored', async () => {
     const leader = await replica(['a.test'])
     const standby = await replica(['a.test'])

@@ -80,6 +80,8 @@ export interface Loop {
 const MAX_ROUNDS = 4
 const RETRY_MS = 1_000
 const MAX_TIMER_MS = 3_600_000
+/** Milliseconds between two cycles of a standby: nobody waits for them, and the machine has better to do. */
+const STANDBY_MS = 200
 
 /** Makes a loop. Nothing happens before `start`. */
 export function createLoop(options: LoopOptions): Loop {
@@ -105,6 +107,8 @@ class ControlLoop implements Loop {
   #timer: NodeJS.Timeout | undefined
   #nextExpiry: number | undefined
   #retry = false
+  #cycleAt = Number.NEGATIVE_INFINITY
+  #rest: (() => void) | undefined
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -121,6 +125,7 @@ class ControlLoop implements Loop {
 
   async stop(): Promise<void> {
     this.#stopped = true
+    this.#rest?.()
     clearTimeout(this.#timer)
     await this.#options.source.stop()
     await this.#running
@@ -137,6 +142,7 @@ class ControlLoop implements Loop {
   }
 
   wake(): void {
+    this.#rest?.()
     this.#changed()
   }
 
@@ -159,14 +165,37 @@ class ControlLoop implements Loop {
   async #run(): Promise<void> {
     try {
       while (this.#dirtyAt !== undefined && !this.#stopped) {
+        const rest = this.#restAsStandby()
+        // Who leads acts at once, in the very turn.
+        if (rest !== undefined) await rest
+        if (this.#stopped) break
         const changedAt = this.#dirtyAt
         this.#dirtyAt = undefined
+        this.#cycleAt = this.#options.clock.monotonic()
         await this.#cycle(changedAt)
       }
     } finally {
       this.#running = undefined
     }
     this.#plan()
+  }
+
+  // Until it leads, or the pause is over.
+  #restAsStandby(): Promise<void> | undefined {
+    const { replica, clock } = this.#options
+    if (replica === undefined || replica.fence() !== undefined || this.#reload) return undefined
+    const wait = this.#cycleAt + STANDBY_MS - clock.monotonic()
+    if (wait <= 0) return undefined
+    return new Promise<void>((resolve) => {
+      const end = () => {
+        clearTimeout(timer)
+        this.#rest = undefined
+        resolve()
+      }
+      const timer = setTimeout(end, wait)
+      timer.unref()
+      this.#rest = end
+    })
   }
 
   async #cycle(changedAt: number): Promise<void> {

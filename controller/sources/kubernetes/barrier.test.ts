@@ -310,7 +310,7 @@ describe('the barrier alone', () => {
 
 describe('turns', () => {
   test('each key has its rate and its number, and takes nothing from another', async () => {
-    const turns = new Turns({ everyMs: 30, burst: 2, perKey: 1, overall: 10 })
+    const turns = new Turns(() => ({ everyMs: 30, burst: 2, perKey: 1, overall: 10 }))
     const order: string[] = []
     const use = async (key: string, name: string) => {
       const giveBack = await turns.take(key)
@@ -322,8 +322,17 @@ describe('turns', () => {
     expect(order[3]).toBe('a3')
   })
 
+  test('the limits are those of the moment', async () => {
+    let everyMs = 60_000
+    const turns = new Turns(() => ({ everyMs, burst: 1, perKey: 2, overall: 10 }))
+    ;(await turns.take('a'))()
+    everyMs = 0
+    ;(await turns.take('b'))()
+    ;(await turns.take('b'))()
+  })
+
   test('what is held by one key is not waited for by another', async () => {
-    const turns = new Turns({ everyMs: 0, burst: 1, perKey: 1, overall: 10 })
+    const turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: 1, overall: 10 }))
     await turns.take('slow')
     let got = false
     const second = turns.take('slow').then(() => {
@@ -336,7 +345,7 @@ describe('turns', () => {
   })
 
   test('the overall number is given on', async () => {
-    const turns = new Turns({ everyMs: 0, burst: 1, perKey: 5, overall: 1 })
+    const turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: 5, overall: 1 }))
     const giveBack = await turns.take('a')
     const next = turns.take('b')
     giveBack()

@@ -22,6 +22,8 @@ export interface BarrierOptions {
   readonly release: (edit: Edit) => void
   /** `problems()` may have changed. */
   readonly onProblem: () => void
+  /** Whether anybody waits for what is read: a standby is patient, and spares the API server. Default: always. */
+  readonly eager?: () => boolean
   readonly timing?: Partial<BarrierTiming>
 }
 
@@ -40,12 +42,15 @@ export interface BarrierTiming {
   /** A Route that waits for longer is told of. */
   readonly tellAfterMs: number
   readonly turns: TurnLimits
+  /** While nobody waits. */
+  readonly patientTurns: TurnLimits
 }
 
 const TIMING: BarrierTiming = {
   backoff: { baseMs: 100, maxMs: 10_000 },
   tellAfterMs: 5_000,
   turns: { everyMs: 50, burst: 20, perKey: 4, overall: 64 },
+  patientTurns: { everyMs: 250, burst: 4, perKey: 2, overall: 16 },
 }
 const MAX_PROBLEMS = 50
 
@@ -77,7 +82,8 @@ export class RouteBarrier {
   constructor(options: BarrierOptions) {
     this.#options = options
     this.#timing = { ...TIMING, ...options.timing }
-    this.#turns = new Turns(this.#timing.turns)
+    const { turns, patientTurns } = this.#timing
+    this.#turns = new Turns(() => (options.eager?.() === false ? patientTurns : turns))
   }
 
   /** Takes what the watch says of a Route. */

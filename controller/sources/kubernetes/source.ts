@@ -29,6 +29,8 @@ export interface KubernetesSourceOptions {
   readonly tellAfterMs?: number
   readonly timing?: Partial<ReflectorTiming>
   readonly barrierTiming?: Partial<BarrierTiming>
+  /** See BarrierOptions. */
+  readonly eager?: () => boolean
 }
 
 /** A source that can also say how its watches fare. */
@@ -93,6 +95,7 @@ class ApiSource implements KubernetesSource {
       refresh: (read) => this.#refresh(read),
       release: (edit) => this.#set(edit),
       onProblem: () => this.#schedule(),
+      ...(options.eager === undefined ? {} : { eager: options.eager }),
       ...(options.barrierTiming === undefined ? {} : { timing: options.barrierTiming }),
     })
     this.#material = new MaterialWatches({

@@ -20,11 +20,12 @@ interface Key {
 
 /** Hands out turns. */
 export class Turns {
-  readonly #limits: TurnLimits
+  readonly #limits: () => TurnLimits
   readonly #keys = new Map<string, Key>()
   #running = 0
 
-  constructor(limits: TurnLimits) {
+  /** @param limits those of the moment. */
+  constructor(limits: () => TurnLimits) {
     this.#limits = limits
   }
 
@@ -44,13 +45,13 @@ export class Turns {
     this.#serve(name, key)
     // Others may have waited for the overall number only; those who waited longest stand first in the map.
     for (const [other, each] of this.#keys) {
-      if (this.#running >= this.#limits.overall) break
+      if (this.#running >= this.#limits().overall) break
       if (each !== key) this.#serve(other, each)
     }
   }
 
   #serve(name: string, key: Key): void {
-    const { everyMs, burst, perKey, overall } = this.#limits
+    const { everyMs, burst, perKey, overall } = this.#limits()
     while (key.waiting.length > 0 && key.running < perKey && this.#running < overall) {
       const now = performance.now()
       const allowedAt = key.fullAt - (burst - 1) * everyMs
