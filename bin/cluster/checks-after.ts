@@ -1,5 +1,5 @@
-// `atrium check`: whether an installed Atrium is as it should be: CRDs, rights, admission policies, leader, pods, and
-// what its own API says. Reads only.
+// `atrium check`: whether an installed Atrium is as it should be: CRDs, rights, admission policies, leader, pods, clocks,
+// and what its own API says. Reads only, unless `--probe` is given.
 import type { StatusAnswer } from '../../controller/api/answers.ts'
 import { customResourceDefinition } from '../../model/crd.ts'
 import { canonicalText } from '../../model/canonical.ts'
@@ -7,9 +7,10 @@ import { API_GROUP, customKinds } from '../../model/custom-kinds.ts'
 import { POLICIES } from '../../policies/index.ts'
 import { atriumVersion } from '../commands/version.ts'
 import { CommandFailure } from '../exit.ts'
-import type { Check, Finding } from './findings.ts'
+import { type Check, type Finding, finding } from './findings.ts'
 import type { ServerFlags } from './flags.ts'
-import { type Kubernetes, releasePods } from './kubernetes.ts'
+import { failureOf, type Kubernetes, releasePods } from './kubernetes.ts'
+import { clocks } from './checks-clock.ts'
 import { openSession } from './session.ts'
 
 /** What the controller's account must be able to do; the chart's ClusterRole gives it. */
@@ -23,18 +24,28 @@ const RIGHTS: readonly (readonly [group: string, resource: string, verb: string]
   ['rbac.authorization.k8s.io', 'rolebindings', 'create'],
 ]
 const POLICIES_OF_ADMISSION = ['role-bindings', 'tenant-label']
+const PEER_PORT = 9_902
+/** Pods whose log is read. */
+const MOST_SAID = 3
 /** A leader renews every two seconds. */
 const LEASE_AGE_MS = 30_000
 
 /** The checks, in the order in which they are told. */
-export function checksAfter(kubernetes: Kubernetes, flags: ServerFlags): readonly Check[] {
+export function checksAfter(
+  kubernetes: Kubernetes,
+  flags: ServerFlags & { readonly probe?: boolean },
+): readonly Check[] {
   return [
+    () => clocks(kubernetes),
     () => definitions(kubernetes),
     () => rights(kubernetes, flags),
     () => admission(kubernetes, flags),
     () => leader(kubernetes, flags),
     () => pods(kubernetes, flags),
-    () => ownWord(flags),
+    () => ownWord(kubernetes, flags),
+    ...(flags.probe === true
+      ? [async () => await (await import('./probe.ts')).networkPolicies(kubernetes, flags)]
+      : []),
   ]
 }
 
@@ -105,7 +116,9 @@ async function admission(kubernetes: Kubernetes, flags: ServerFlags): Promise<re
 
 async function leader(kubernetes: Kubernetes, flags: ServerFlags): Promise<readonly Finding[]> {
   const path = `/apis/coordination.k8s.io/v1/namespaces/${flags.releaseNamespace}/leases/${flags.release}-controller`
-  const { holderIdentity, renewTime } = Object(Object(await kubernetes.read(path)).spec)
+  const { status, body, serverTime = Date.now() } = await kubernetes.ask({ path })
+  if (status !== 200 && status !== 404) throw failureOf(status, path)
+  const { holderIdentity, renewTime } = Object(Object(body).spec)
   if (typeof holderIdentity !== 'string') {
     return [
       finding(
@@ -117,10 +130,10 @@ async function leader(kubernetes: Kubernetes, flags: ServerFlags): Promise<reado
     ]
   }
   const name = holderIdentity.replace(/_[0-9a-f]+$/, '')
-  const age = Date.now() - Date.parse(String(renewTime))
+  const age = serverTime - Date.parse(String(renewTime))
   if (age > LEASE_AGE_MS) {
     const text = `${name} leads by the lease, but has not renewed it for ${Math.round(age / 1_000)} s`
-    return [finding('controller', 'warn', text, 'it is gone or cut off, or the clocks differ')]
+    return [finding('controller', 'warn', text, 'it is gone or cut off from the API server: kubectl logs of that pod')]
   }
   return [finding('controller', 'ok', `${name} leads`)]
 }
@@ -133,27 +146,44 @@ async function pods(kubernetes: Kubernetes, flags: ServerFlags): Promise<readonl
     for (const { version } of list) versions.add(version)
     const ready = list.filter((pod) => pod.ready).length
     const verdict = ready === 0 ? 'fail' : ready < list.length ? 'warn' : 'ok'
-    const others = list.filter((pod) => !pod.ready).map(({ name }) => name)
-    found.push(
-      finding(
-        component,
-        verdict,
-        `${ready} of ${list.length} pods ready${others.length === 0 ? '' : `, not ${others.join(', ')}`}`,
-      ),
-    )
+    found.push(finding(component, verdict, `${ready} of ${list.length} pods that run are ready`))
+    for (const { name } of list.filter((pod) => !pod.ready).slice(0, MOST_SAID)) {
+      const said = await lastWord(kubernetes, flags, name)
+      found.push(finding(component, 'warn', `${name} is not ready${said === '' ? '' : `; its log ends: ${said}`}`))
+    }
   }
   if (versions.size > 1)
     found.push(finding('dataplane', 'warn', `pods of several versions: ${[...versions].sort().join(', ')}`))
   return found
 }
 
+/** The last message in a pod's log that is none of a request. */
+async function lastWord(kubernetes: Kubernetes, { releaseNamespace }: ServerFlags, pod: string): Promise<string> {
+  const path = `/api/v1/namespaces/${releaseNamespace}/pods/${pod}/log`
+  const lines = (await kubernetes.lines(path, { tailLines: 50 })) ?? []
+  const messages = lines.flatMap((line) => {
+    try {
+      const { message } = Object(JSON.parse(line))
+      return typeof message === 'string' ? [message] : []
+    } catch {
+      return []
+    }
+  })
+  return messages.at(-1) ?? ''
+}
+
 // Reaching the API at all proves its certificate, the token's way and the forwarding.
-async function ownWord(flags: ServerFlags): Promise<readonly Finding[]> {
+async function ownWord(kubernetes: Kubernetes, flags: ServerFlags): Promise<readonly Finding[]> {
   try {
     const session = await openSession(flags)
     try {
       const answer = (await session.json('/api/v1/status')) as StatusAnswer
-      return [...agreement(answer), ...certificates(answer), ...complaints(answer)]
+      return [
+        ...agreement(answer),
+        ...(await unreachable(kubernetes, flags, answer)),
+        ...certificates(answer),
+        ...complaints(answer),
+      ]
     } finally {
       session.close()
     }
@@ -164,11 +194,40 @@ async function ownWord(flags: ServerFlags): Promise<readonly Finding[]> {
 }
 
 function agreement({ pods: all, snapshot }: StatusAnswer): readonly Finding[] {
-  const others = all.filter(({ state }) => state !== 'current')
+  const others = all.filter(({ state }) => state === 'behind')
+  const reached = all.filter(({ state }) => state !== 'unreachable')
   const version = snapshot.version.slice(0, 6)
-  if (others.length === 0) return [finding('snapshot', 'ok', `all ${all.length} pods have ${version}`)]
-  const names = others.map(({ name, state }) => `${name} ${state}`)
-  return [finding('snapshot', 'warn', `not on all pods: ${names.join(', ')}`, 'atrium status')]
+  if (others.length > 0) {
+    const names = others.map(({ name }) => name)
+    return [finding('snapshot', 'warn', `${version} is not yet on ${names.join(', ')}`, 'atrium status')]
+  }
+  if (reached.length === 0)
+    return [finding('snapshot', 'fail', 'the controller knows of no dataplane pod that it can reach')]
+  return [finding('snapshot', 'ok', `all ${reached.length} pods that the controller reaches have ${version}`)]
+}
+
+async function unreachable(
+  kubernetes: Kubernetes,
+  { releaseNamespace, release }: ServerFlags,
+  { pods: all }: StatusAnswer,
+): Promise<readonly Finding[]> {
+  const away = all.filter(({ state }) => state === 'unreachable')
+  if (away.length === 0) return []
+  const path = `/apis/networking.k8s.io/v1/namespaces/${releaseNamespace}/networkpolicies`
+  const { status, body } = await kubernetes.ask({ path })
+  const { items } = Object(body)
+  const names = (status === 200 && Array.isArray(items) ? items : []).map((each: unknown) => {
+    return String(Object(Object(each).metadata).name)
+  })
+  const others = names.filter((name) => name !== `${release}-controller` && name !== `${release}-dataplane`)
+  const hint =
+    others.length > 0 && others.length === names.length
+      ? `NetworkPolicy ${others.join(', ')} is in ${releaseNamespace} and none of Atrium's: set networkPolicy.enabled`
+      : `something between the pods keeps controllers from TCP port ${PEER_PORT}: a firewall of nodes, a policy of the network plugin${others.length > 0 ? `, NetworkPolicy ${others.join(', ')}` : ''}`
+  const named = away.slice(0, MOST_SAID).map(({ name, address }) => `${name} (${address})`)
+  const more = away.length > named.length ? ` and ${away.length - named.length} more` : ''
+  const text = `the controller cannot reach ${named.join(', ')}${more} on port ${PEER_PORT}: ${away[0]?.problem}. They serve what they have`
+  return [finding('dataplane', 'fail', text, hint)]
 }
 
 function certificates({ attention }: StatusAnswer): readonly Finding[] {
@@ -179,10 +238,8 @@ function certificates({ attention }: StatusAnswer): readonly Finding[] {
   )
 }
 
-function complaints({ warnings }: StatusAnswer): readonly Finding[] {
-  return warnings.map((text) => finding('controller', 'warn', text.replace(/\.$/, '')))
-}
-
-function finding(group: string, verdict: Finding['verdict'], text: string, hint?: string): Finding {
-  return { group, verdict, text, ...(hint === undefined ? {} : { hint }) }
+// What of them is about pods that do not answer is told above.
+function complaints({ warnings, pods: all }: StatusAnswer): readonly Finding[] {
+  const others = warnings.filter((text) => !all.some(({ name }) => text.startsWith(`${name} did not answer`)))
+  return others.map((text) => finding('controller', 'warn', text.replace(/\.$/, '')))
 }

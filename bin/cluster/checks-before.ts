@@ -1,25 +1,36 @@
 // `atrium check --pre`: whether a cluster can take Atrium, and who its neighbours are. Reads only.
-import type { Check, Finding } from './findings.ts'
+import { type Check, type Finding, finding } from './findings.ts'
+import type { ChartValues } from './chart-values.ts'
+import { clocks } from './checks-clock.ts'
+import { checksOfValues } from './checks-values.ts'
+import type { ServerFlags } from './flags.ts'
 import type { Kubernetes } from './kubernetes.ts'
 
 /** Minor versions of Kubernetes 1 that are supported: ValidatingAdmissionPolicy is there from 30 on; 37 is tested. */
 const MINORS = { least: 30, most: 37 }
-const NEEDED: readonly { readonly group: string; readonly resource: string; readonly verb: string }[] = [
-  { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions', verb: 'create' },
-  { group: 'rbac.authorization.k8s.io', resource: 'clusterroles', verb: 'create' },
-  { group: 'rbac.authorization.k8s.io', resource: 'clusterrolebindings', verb: 'create' },
+const NEEDED: readonly {
+  readonly group: string
+  readonly resource: string
+  readonly verb: string
+  readonly by?: string
+}[] = [
+  { group: 'apiextensions.k8s.io', resource: 'customresourcedefinitions', verb: 'create', by: 'crds.install' },
+  { group: 'rbac.authorization.k8s.io', resource: 'clusterroles', verb: 'create', by: 'rbac.create' },
+  { group: 'rbac.authorization.k8s.io', resource: 'clusterrolebindings', verb: 'create', by: 'rbac.create' },
   { group: 'admissionregistration.k8s.io', resource: 'validatingadmissionpolicies', verb: 'create' },
 ]
 
 /** The checks, in the order in which they are told. */
-export function checksBefore(kubernetes: Kubernetes): readonly Check[] {
+export function checksBefore(kubernetes: Kubernetes, values: ChartValues, flags: ServerFlags): readonly Check[] {
   return [
     () => version(kubernetes),
-    () => rights(kubernetes),
-    () => loadBalancers(kubernetes),
+    () => rights(kubernetes, values),
+    () => loadBalancers(kubernetes, values),
+    () => clocks(kubernetes),
+    ...checksOfValues(kubernetes, values, flags),
     () => routesOfOthers(kubernetes),
     () => ingressNginx(kubernetes),
-    () => monitoring(kubernetes),
+    () => monitoring(kubernetes, values),
   ]
 }
 
@@ -33,9 +44,10 @@ async function version(kubernetes: Kubernetes): Promise<readonly Finding[]> {
   return [finding('kubernetes', number > MINORS.most ? 'warn' : 'fail', text)]
 }
 
-async function rights(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+async function rights(kubernetes: Kubernetes, values: ChartValues): Promise<readonly Finding[]> {
+  const needed = NEEDED.filter(({ by }) => by === undefined || values.at(by) === true)
   const answers = await Promise.all(
-    NEEDED.map(async ({ group, resource, verb }) => {
+    needed.map(async ({ group, resource, verb }) => {
       const { status, body } = await kubernetes.ask({
         method: 'POST',
         path: '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews',
@@ -50,16 +62,16 @@ async function rights(kubernetes: Kubernetes): Promise<readonly Finding[]> {
   )
   const missing = answers.filter(({ allowed }) => !allowed).map(({ resource }) => resource)
   if (missing.length === 0) {
-    return [
-      finding('kubernetes', 'ok', 'you may create CustomResourceDefinitions, ClusterRoles and admission policies'),
-    ]
+    return [finding('kubernetes', 'ok', `you may create ${needed.map(({ resource }) => resource).join(', ')}`)]
   }
   return [
     finding('kubernetes', 'fail', `you may not create ${missing.join(', ')}`, 'install as a cluster administrator'),
   ]
 }
 
-async function loadBalancers(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+async function loadBalancers(kubernetes: Kubernetes, values: ChartValues): Promise<readonly Finding[]> {
+  const type = String(values.at('dataplane.service.type'))
+  if (type !== 'LoadBalancer') return [finding('kubernetes', 'ok', `a Service of type ${type} needs no load balancer`)]
   const services = (await items(kubernetes, '/api/v1/services')).filter((each) => {
     return Object(Object(each).spec).type === 'LoadBalancer'
   })
@@ -74,7 +86,7 @@ async function loadBalancers(kubernetes: Kubernetes): Promise<readonly Finding[]
       'kubernetes',
       services.length > 0 ? 'warn' : 'note',
       `no Service of type LoadBalancer has an address (${pending}): Atrium's may stay pending`,
-      '`atrium curl` needs no address',
+      'set dataplane.service.type=NodePort, or install a load balancer controller; `atrium curl` needs no address',
     ),
   ]
 }
@@ -104,7 +116,7 @@ async function ingressNginx(kubernetes: Kubernetes): Promise<readonly Finding[]>
   ]
 }
 
-async function monitoring(kubernetes: Kubernetes): Promise<readonly Finding[]> {
+async function monitoring(kubernetes: Kubernetes, values: ChartValues): Promise<readonly Finding[]> {
   const { status, body } = await kubernetes.ask({ path: '/apis/monitoring.coreos.com/v1/prometheuses' })
   if (status === 404)
     return [finding('monitoring', 'note', 'no Prometheus operator: scrape port 9903 of the pods yourself')]
@@ -112,20 +124,28 @@ async function monitoring(kubernetes: Kubernetes): Promise<readonly Finding[]> {
     return [finding('monitoring', 'note', 'Prometheus operator; which monitors it selects cannot be read')]
   const { items: list } = Object(body)
   const [first] = Array.isArray(list) ? list : []
-  const { matchLabels } = Object(Object(Object(first).spec).podMonitorSelector)
-  const labels = Object.entries(Object(matchLabels)).map(([name, value]) => `metrics.labels.${name}=${String(value)}`)
-  if (labels.length === 0) return [finding('monitoring', 'ok', 'Prometheus operator; it selects all PodMonitors')]
-  return [
-    finding('monitoring', 'ok', 'Prometheus operator; it selects PodMonitors by label', `set ${labels.join(',')}`),
-  ]
+  if (first === undefined) return [finding('monitoring', 'note', 'a Prometheus operator, but no Prometheus')]
+  const wanted = Object.entries(Object(Object(Object(Object(first).spec).podMonitorSelector).matchLabels))
+  const given = Object(values.at('metrics.labels'))
+  const lacking = wanted.filter(([name, value]) => given[name] !== value)
+  const found: Finding[] = []
+  if (lacking.length === 0) found.push(finding('monitoring', 'ok', 'Prometheus operator; it selects our PodMonitors'))
+  else {
+    const set = lacking.map(([name, value]) => `metrics.labels.${name}=${String(value)}`).join(',')
+    found.push(finding('monitoring', 'warn', 'Prometheus selects PodMonitors by a label that ours lack', `set ${set}`))
+  }
+  const namespace = String(Object(Object(first).metadata).namespace)
+  const from = JSON.stringify(values.at('metrics.from'))
+  if (values.at('networkPolicy.enabled') === true && !from.includes(`"${namespace}"`)) {
+    const text = `Prometheus runs in ${namespace}, which metrics.from does not name: it cannot scrape`
+    const hint = `metrics.from: [{ namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: ${namespace} } } }]`
+    found.push(finding('monitoring', 'warn', text, hint))
+  }
+  return found
 }
 
 async function items(kubernetes: Kubernetes, path: string): Promise<readonly unknown[]> {
   const { status, body } = await kubernetes.ask({ path, query: { limit: 5_000 } })
   const list: unknown = status === 200 ? Object(body).items : []
   return Array.isArray(list) ? list : []
-}
-
-function finding(group: string, verdict: Finding['verdict'], text: string, hint?: string): Finding {
-  return { group, verdict, text, ...(hint === undefined ? {} : { hint }) }
 }

@@ -30,3 +30,8 @@ export function tally(findings: readonly Finding[]): string {
   if (count('fail') > 0) parts.push(`${count('fail')} failed`)
   return parts.join(', ')
 }
+
+/** One finding. */
+export function finding(group: string, verdict: Verdict, text: string, hint?: string): Finding {
+  return { group, verdict, text, ...(hint === undefined ? {} : { hint }) }
+}

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander'
 import type { Finding, Verdict } from '../cluster/findings.ts'
 import { addServerFlags, type ServerFlags } from '../cluster/flags.ts'
-import { EXIT_CODES } from '../exit.ts'
+import { EXIT_CODES, usageFailure } from '../exit.ts'
 import { addCommonFlags, type CommonFlags, flag } from '../options.ts'
 import type { Paint, Terminal } from '../terminal.ts'
 import { onRun } from './command.ts'
@@ -11,6 +11,8 @@ interface CheckFlags extends CommonFlags, ServerFlags {
   readonly pre?: boolean
   readonly short?: boolean
   readonly failOn?: 'warning'
+  readonly values?: string
+  readonly probe?: boolean
 }
 
 const COLOURS: Readonly<Record<Verdict, Paint>> = { ok: 'green', note: 'dim', warn: 'yellow', fail: 'red' }
@@ -21,10 +23,15 @@ export function addCheck(program: Command): void {
     .command('check')
     .summary('is the cluster ready for it, or the installed one well')
     .description(
-      'With --pre: what a cluster lacks for Atrium, and which neighbours it has. Without: CRDs, rights, admission ' +
-        'policies, leader, pods and snapshot of an installed one. Exit code 1 where something does not work.',
+      'With --pre: what a cluster lacks for Atrium as its values say, and which neighbours it has. Without: CRDs, ' +
+        'rights, admission policies, clocks, leader, pods and snapshot of an installed one. Exit code 1 where something ' +
+        'does not work.',
     )
     .addOption(new Option('--pre', 'before the install'))
+    .addOption(
+      flag('--values <file>', 'with --pre: values that it will be installed with (default: those of the chart)'),
+    )
+    .addOption(new Option('--probe', 'try by a pod whether NetworkPolicies are enforced; it is taken away again'))
     .addOption(new Option('--short', 'only what is not ok'))
     .addOption(flag('--fail-on <what>', 'exit 1 on warnings too').choices(['warning']))
   addServerFlags(command)
@@ -33,13 +40,20 @@ export function addCheck(program: Command): void {
 }
 
 async function runCheck(flags: CheckFlags, terminal: Terminal): Promise<number> {
+  if (flags.values !== undefined && flags.pre !== true) throw usageFailure('--values goes with --pre.')
+  if (flags.probe === true && flags.pre === true)
+    throw usageFailure('--probe needs an installed Atrium: leave --pre out.')
   const { openKubernetes } = await import('../cluster/kubernetes.ts')
   const { runChecks, tally } = await import('../cluster/findings.ts')
   const kubernetes = await openKubernetes(flags)
   try {
     const checks =
       flags.pre === true
-        ? (await import('../cluster/checks-before.ts')).checksBefore(kubernetes)
+        ? (await import('../cluster/checks-before.ts')).checksBefore(
+            kubernetes,
+            await (await import('../cluster/chart-values.ts')).readValues(flags.values),
+            flags,
+          )
         : (await import('../cluster/checks-after.ts')).checksAfter(kubernetes, flags)
     const all = await runChecks(checks)
     const shown = flags.short === true ? all.filter(({ verdict }) => verdict === 'warn' || verdict === 'fail') : all

@@ -41,6 +41,8 @@ export interface ApiResponse {
   readonly body: unknown
   /** Milliseconds that the server asks to wait, from Retry-After (RFC 9110 section 10.2.3). */
   readonly retryAfterMs: number | undefined
+  /** Milliseconds since the epoch on the server's clock, from Date (whole seconds); absent where it names none. */
+  readonly serverTime?: number
 }
 
 /** A watch: a request whose answer goes on. */
@@ -262,7 +264,13 @@ async function readJson(answer: IncomingAnswer, request: ApiRequest, abort: Abor
     status: answer.status,
     body: parse(Buffer.concat(pieces), answer.status, request),
     retryAfterMs: retryAfter(answer.headers),
+    ...serverTime(answer.headers),
   }
+}
+
+function serverTime({ date }: IncomingHttpHeaders): Pick<ApiResponse, 'serverTime'> {
+  const time = Date.parse(date ?? '')
+  return Number.isNaN(time) ? {} : { serverTime: time }
 }
 
 function parse(bytes: Buffer, status: number, request: ApiRequest): unknown {
