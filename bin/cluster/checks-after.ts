@@ -208,10 +208,13 @@ function agreement({ pods: all, snapshot }: StatusAnswer): readonly Finding[] {
 
 async function unreachable(
   kubernetes: Kubernetes,
-  { releaseNamespace, release }: ServerFlags,
+  flags: ServerFlags,
   { pods: all }: StatusAnswer,
 ): Promise<readonly Finding[]> {
-  const away = all.filter(({ state }) => state === 'unreachable')
+  const { releaseNamespace, release } = flags
+  // A pod that ended is on the controller's list for two minutes more.
+  const there = new Set((await releasePods(kubernetes, flags, 'dataplane')).map(({ name }) => name))
+  const away = all.filter(({ name, state }) => state === 'unreachable' && there.has(name))
   if (away.length === 0) return []
   const path = `/apis/networking.k8s.io/v1/namespaces/${releaseNamespace}/networkpolicies`
   const { status, body } = await kubernetes.ask({ path })
