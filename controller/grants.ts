@@ -79,6 +79,8 @@ class NamespaceGrants implements Grants {
   #timer: NodeJS.Timeout | undefined
   #again: NodeJS.Timeout | undefined
   readonly #troubles = new Set<string>()
+  /** Labelled a moment ago: the API server's own admission may not have seen it yet. */
+  readonly #fresh = new Set<string>()
 
   constructor(options: GrantsOptions) {
     this.#options = options
@@ -149,6 +151,7 @@ class NamespaceGrants implements Grants {
   }
 
   #forget(name: string): void {
+    this.#fresh.delete(name)
     this.#queue.delete(name)
     this.#bound.delete(name)
   }
@@ -191,6 +194,7 @@ class NamespaceGrants implements Grants {
     } catch (error) {
       queue.failed(namespace, performance.now(), Math.random())
       const message = error instanceof Error ? error.message : String(error)
+      if (this.#fresh.delete(namespace)) return
       if (this.#troubles.has(message)) return
       if (this.#troubles.size > 100) this.#troubles.clear()
       this.#troubles.add(message)
@@ -206,6 +210,7 @@ class NamespaceGrants implements Grants {
     if (this.#namespaces?.has(namespace) === true && label !== value) await this.#label(namespace, value)
     if (!wanted) return
     if (this.#bound.get(namespace) !== true) await this.#bind(namespace)
+    this.#fresh.delete(namespace)
     this.#release(namespace, undefined)
   }
 
@@ -215,6 +220,7 @@ class NamespaceGrants implements Grants {
     const { status } = await this.#call({ method: 'PATCH', path, contentType: PATCH_TYPES.merge, body })
     if (status !== 200 && status !== 404)
       throw new Error(`the label of ${namespace}: the API server answered ${status}`)
+    if (value !== undefined) this.#fresh.add(namespace)
   }
 
   async #bind(namespace: string): Promise<void> {

@@ -47,7 +47,10 @@ const CPU = counter('process_cpu_seconds_total', 'How much processor time did th
 const MEMORY = gauge('process_resident_memory_bytes', 'How much memory does this process hold?')
 const HEAP = gauge('nodejs_heap_size_used_bytes', 'How much of it is JavaScript?')
 const START = gauge('process_start_time_seconds', 'When did this process start?')
-const LAG = gauge('atrium_eventloop_lag_seconds', 'How long did work wait for its turn lately?')
+const LAG = gauge(
+  'atrium_eventloop_lag_seconds',
+  'How long did one turn of the loop hold everything else up, at most, since this was last asked?',
+)
 
 /** Makes the metrics. Watches the event loop until `stop`. */
 export function createControllerMetrics(sources: MetricSources): ControllerMetrics {
@@ -59,7 +62,7 @@ export function createControllerMetrics(sources: MetricSources): ControllerMetri
   const compile = new Histogram('atrium_compile_duration_seconds', 'How long did compiling take?', SECONDS)
   const refusals = new Map<string, { tenant: string; count: number }>()
   const refusing = new Set<string>()
-  const delay = monitorEventLoopDelay({ resolution: 10 })
+  const delay = monitorEventLoopDelay({ samplePerIteration: true })
   delay.enable()
   let seenVersion = ''
   return {
@@ -88,7 +91,7 @@ export function createControllerMetrics(sources: MetricSources): ControllerMetri
       for (const key of now) refusing.add(key)
     },
     text() {
-      const lag = Math.max(0, delay.percentile(99) / 1e9 - 0.01)
+      const lag = delay.count === 0 ? 0 : delay.max / 1e9
       delay.reset()
       const { heapUsed, rss } = process.memoryUsage()
       const { user, system } = process.cpuUsage()

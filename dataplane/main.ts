@@ -14,6 +14,7 @@ import { descriptorLimit, mostConnections } from './descriptors.ts'
 import { canSharePorts, claimPort } from './ports.ts'
 import { type Acknowledgement, type Change, deliverFrom, manifestOf, receive } from './receive.ts'
 import { type AccessLogSink, createAccessLogSink } from './runtime/access-log-sink.ts'
+import { LoopLag } from './runtime/loop-lag.ts'
 import { type MetricsFormat, metricsText, type PodFacts, writeMetrics } from './runtime/metrics.ts'
 import { SeriesBudget } from './runtime/metrics-budget.ts'
 import { createPodClock } from './runtime/shared-state.ts'
@@ -111,6 +112,7 @@ export interface Dataplane {
 }
 
 const SWEEP_EVERY = 30_000
+const LOOK_EVERY = 1_000
 const LOG_IN_FLIGHT = 4_194_304
 const FLUSH_TIME = 2_000
 const MIN_HEAP = 64
@@ -158,7 +160,10 @@ class RunningDataplane implements Dataplane {
   #admin: AdminListener | undefined
   /** Of what is active now; made when somebody asks. */
   #world: ExplainWorld | undefined
+  readonly #lag = new LoopLag()
+  #lastLag = 0
   #sweeper: NodeJS.Timeout | undefined
+  #looker: NodeJS.Timeout | undefined
   #draining = false
   #faults = 0
   #faultSecond = 0
@@ -219,6 +224,11 @@ class RunningDataplane implements Dataplane {
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
     this.#sweeper = setInterval(() => this.#sweep(), SWEEP_EVERY)
     this.#sweeper.unref()
+    this.#lag.start()
+    this.#looker = setInterval(() => {
+      this.#lastLag = this.#lag.take()
+    }, LOOK_EVERY)
+    this.#looker.unref()
   }
 
   async #openAdmin(): Promise<void> {
@@ -325,6 +335,8 @@ class RunningDataplane implements Dataplane {
   async stop(): Promise<void> {
     this.#draining = true
     clearInterval(this.#sweeper)
+    clearInterval(this.#looker)
+    this.#lag.stop()
     await this.#admin?.close()
     await Promise.allSettled(this.#pool.serving().map((member) => member.ask({ type: 'flush' }, 'flushed')))
     await this.#pool.stop()
@@ -432,6 +444,7 @@ class RunningDataplane implements Dataplane {
       restarts: this.#pool.restarts,
       faults: this.#faults,
       logDropped: this.#sink?.dropped ?? 0,
+      mainLag: this.#lastLag,
       startedAt: this.#startedAt,
     }
   }

@@ -43,7 +43,7 @@ it('lets requests through while it compiles a tenant’s patterns, however many 
   setImmediate(turn)
   expect(await program.prepare([], [item])).toEqual([])
   done = true
-  // Each pattern takes milliseconds, and eight of those are a slice.
+  // Each pattern takes about a slice.
   expect(turns).toBeGreaterThan(10)
   await program.commit([], [], [])
   expect(hosts.lookup('a.test')).toBeDefined()

@@ -1,6 +1,5 @@
 // The composition root of one worker thread: tables, client side, data listeners, access log, and the orders of the
 // main thread that change them. Started by worker-pool.ts; the same file runs in every worker of the pod.
-import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { getHeapStatistics } from 'node:v8'
 import { parentPort, workerData } from 'node:worker_threads'
 import { AddressRanges, type Cidr, parseCidr } from '../model/address.ts'
@@ -12,6 +11,7 @@ import { createHandler, type ServeContext } from './runtime/exchange.ts'
 import { RequestIds } from './runtime/exchange-context.ts'
 import { createRefuse } from './runtime/exchange-refusal.ts'
 import { LeaseRegistry } from './runtime/leases.ts'
+import { LoopLag } from './runtime/loop-lag.ts'
 import { PoolTable } from './runtime/pools.ts'
 import { SharedState } from './runtime/shared-state.ts'
 import { ConnectionRoom } from './serve/connection-room.ts'
@@ -24,7 +24,6 @@ import { WorkerProgram } from './worker-program.ts'
 /** The watchdog takes a second without a beat for a stall; four leave room for a busy loop. Milliseconds. */
 const BEAT = 250
 const LOOK = 1_000
-const RESOLUTION = 10
 const MESSAGE_LIMIT = 500
 const HTTPS_PORT = 443
 
@@ -44,7 +43,7 @@ class ServingWorker {
   readonly #log: AccessLog
   readonly #program: WorkerProgram
   readonly #context: ServeContext
-  readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION })
+  readonly #lag = new LoopLag()
   #listeners: DataListener[] = []
   #httpsPort: number
 
@@ -87,7 +86,7 @@ class ServingWorker {
   }
 
   start(): void {
-    this.#delay.enable()
+    this.#lag.start()
     // Both timers keep the thread alive: it ends when it is told to, or dies.
     setInterval(() => this.#state.pod.beat(), BEAT)
     setInterval(() => this.#look(), LOOK)
@@ -178,11 +177,8 @@ class ServingWorker {
   }
 
   #look(): void {
-    // The histogram measures from tick to tick of its own timer.
-    const lag = Math.max(0, this.#delay.max / 1e9 - RESOLUTION / 1_000)
     // process.memoryUsage reads a file, and throws where no descriptor is left (EMFILE).
-    this.#state.pod.loop(lag, getHeapStatistics().used_heap_size)
-    this.#delay.reset()
+    this.#state.pod.loop(this.#lag.take(), getHeapStatistics().used_heap_size)
     for (const [index, listener] of this.#listeners.entries()) {
       const { open, active } = listener.connections()
       this.#state.pod.connections(index === 0 ? 0 : 1, active, open - active)

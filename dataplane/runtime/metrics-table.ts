@@ -181,7 +181,7 @@ export const METRICS = {
     name: 'atrium_eventloop_lag_seconds',
     type: 'gauge',
     labels: ['worker'],
-    help: 'What was the longest delay of the loop in the last second?',
+    help: 'How long did one turn of the loop hold everything else up, at most, in the last second? main: serves no request.',
     width: 'pod',
   },
   logDropped: {

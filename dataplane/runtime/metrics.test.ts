@@ -15,6 +15,7 @@ const FACTS: PodFacts = {
   restarts: 0,
   faults: 0,
   logDropped: 0,
+  mainLag: 0,
   startedAt: 1_700_000_000,
 }
 

@@ -27,6 +27,8 @@ export interface PodFacts {
   readonly faults: number
   /** Lines that the sink lost, beside those that workers could not hand over. */
   readonly logDropped: number
+  /** Seconds of the longest turn of the main thread's loop in the last second. */
+  readonly mainLag: number
   /** Seconds since the epoch. */
   readonly startedAt: number
 }
@@ -272,6 +274,7 @@ function writePod(text: Exposition, state: StateAllocator, budget: SeriesBudget,
   for (let worker = 0; worker < state.layout.workers; worker++) {
     text.sample('', [['worker', String(worker)]], podValue(state, worker, POD_COLUMN.loopLag))
   }
+  text.sample('', [['worker', 'main']], facts.mainLag)
   one(METRICS.logDropped, (totals[POD_COLUMN.logDropped] ?? 0) + facts.logDropped)
   one(METRICS.seriesDropped, budget.dropped)
   one(METRICS.stateBytes, state.bytes())
