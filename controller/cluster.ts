@@ -14,6 +14,7 @@ import { OwnIdentity } from './cluster/own-identity.ts'
 import { Reporting } from './cluster/reporting.ts'
 import { watchReleasePods } from './cluster/release-pods.ts'
 import { ClusterKeyCache, findPod, reviewToken } from './cluster/reviews.ts'
+import { createSourceTrouble } from './cluster/source-trouble.ts'
 import { createTurns } from './cluster/turns.ts'
 import { createGrants } from './grants.ts'
 import { createLease, type Lease } from './lease/lease.ts'
@@ -112,6 +113,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     grant: (where) => grants.grant(where),
     revoke: (where) => grants.revoke(where),
     eager: () => fence() !== undefined,
+    onRewind: () => note('source.rewound', {}),
   })
 
   const peers = new Peers(clock.monotonic)
@@ -219,7 +221,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
   let started = false
   const health = await openHealth(at(ports.health), () => started)
   const metricsPort = await openMetrics(at(ports.metrics), () => metrics.text())
-  const keys = new ClusterKeyCache(api)
+  const keys = new ClusterKeyCache(api, warn)
   const storeWatches = watchStore({ client: api, namespace, release, store, onForeign: () => loop.reload() })
   const podWatch = watchReleasePods({
     client: api,
@@ -231,6 +233,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
   const live = new LivePods({ release, peers, credentials: () => own.credentials })
   const expiry = setInterval(() => peers.expire(), EXPIRE_MS)
   expiry.unref()
+  const trouble = createSourceTrouble({ watches: () => source.watches(), note, now: clock.now })
   lease.start()
   await keys.start()
   podWatch.start().catch(() => undefined)
@@ -299,6 +302,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
       started = false
       own.stop()
       keys.stop()
+      trouble.stop()
       clearInterval(expiry)
       await Promise.all([loop.stop(), storeWatches.stop(), podWatch.stop()])
       await writer.stop(LAST_STATUS_MS)

@@ -12,12 +12,23 @@ import type { LoopState } from '../loop.ts'
 import { createAuthorityStore, showBundle } from './authority-store.ts'
 import { claimedHosts, figuresOf, holdersOf, hostHappenings, tenantNamespaces } from './holders.ts'
 import { ClusterKeyCache, findPod, reviewToken } from './reviews.ts'
+import { createSourceTrouble } from './source-trouble.ts'
 import { createTurns } from './turns.ts'
 
 const answering = (status: number, body: unknown) => ({
   request: (): Promise<ApiResult> => Promise.resolve({ status, body, retryAfterMs: undefined }),
 })
 const silent = { request: (): Promise<ApiResult> => Promise.reject(new Error('cut off')) }
+
+const WORKING = {
+  resource: 'routes',
+  namespace: '',
+  synced: true,
+  lastEventAt: 0,
+  relists: 0,
+  failures: 0,
+  unreadable: 0,
+}
 
 describe('reviews', () => {
   test('a yes carries who it is, a no its reason, silence is neither', async () => {
@@ -34,8 +45,8 @@ describe('reviews', () => {
       type: 'denied',
       message: 'expired',
     })
-    expect(await reviewToken(answering(403, {}), 't', 'x')).toMatchObject({ type: 'denied' })
-    for (const code of [401, 429, 500, 503]) {
+    expect(await reviewToken(answering(422, {}), 't', 'x')).toMatchObject({ type: 'denied' })
+    for (const code of [401, 403, 429, 500, 503]) {
       expect(await reviewToken(answering(code, {}), 't', 'x')).toMatchObject({ type: 'unavailable' })
     }
     expect(await reviewToken(silent, 't', 'x')).toMatchObject({ type: 'unavailable' })
@@ -60,19 +71,70 @@ describe('reviews', () => {
 
   test('the cluster’s keys stay in use when nobody answers any more', async () => {
     let cut = false
-    const cache = new ClusterKeyCache({
-      request: ({ path }) => {
+    let status = 406
+    const warnings: string[] = []
+    const api = {
+      request: ({ path }: { path: string }) => {
         if (cut) return Promise.reject(new Error('cut off'))
         const body = path.endsWith('jwks') ? { keys: [{ kid: 'a' }] } : { issuer: 'https://cluster' }
-        return Promise.resolve({ status: 200, body, retryAfterMs: undefined })
+        return Promise.resolve({ status, body, retryAfterMs: undefined })
       },
-    })
+    }
+    const cache = new ClusterKeyCache(api, (message) => warnings.push(message))
+    await cache.start()
+    expect(cache.keys).toBeUndefined()
+    status = 200
     await cache.start()
     cut = true
     await cache.start()
+    await cache.start()
     cache.stop()
+    expect(warnings.map((warning) => warning.split(': ')[1])).toEqual([
+      'without the API server no new pod can be admitted.',
+      'the former ones stay.',
+    ])
     expect(cache.keys).toEqual({ issuer: 'https://cluster', keys: [{ kid: 'a' }] })
   })
+})
+
+test('trouble of the source is told once for each problem until all works again', () => {
+  const notes: unknown[] = []
+  let time = 0
+  let failing: readonly (readonly [string, number])[] = []
+  const trouble = createSourceTrouble({
+    watches: () => failing.map(([problem, failingSince]) => ({ ...WORKING, problem, failingSince })),
+    note: (event, fields) => notes.push([event, ...Object.values(fields)]),
+    now: () => time,
+  })
+  for (const now of [
+    [],
+    [['a', 0]],
+    [
+      ['b', 0],
+      ['a', 0],
+    ],
+    [['b', 0]],
+    [
+      ['a', 0],
+      ['c', 25_000],
+    ],
+    [],
+  ] as const) {
+    failing = now
+    trouble.look()
+    time += 10_000
+  }
+  failing = [['d', time]]
+  trouble.look()
+  failing = []
+  trouble.look()
+  trouble.stop()
+  expect(notes).toEqual([
+    ['source.failing', 'a'],
+    ['source.failing', 'b'],
+    ['source.failing', 'c'],
+    ['source.working', 50],
+  ])
 })
 
 describe('the authority in the cluster', () => {

@@ -24,7 +24,8 @@ export async function reviewToken(api: ApiCalls, token: string, audience: string
     return { type: 'unavailable', message: error instanceof Error ? error.message : 'no answer' }
   }
   const { status, body } = result
-  if (status >= 500 || status === 429 || status === 401) {
+  // 401 and 403 are about the controller, not about the token that it asks for.
+  if (status >= 500 || status === 429 || status === 401 || status === 403) {
     return { type: 'unavailable', message: `the API server answered ${status}` }
   }
   if (status < 200 || status >= 300) return { type: 'denied', message: `the review was refused (${status})` }
@@ -56,12 +57,15 @@ export async function findPod(api: ApiCalls, namespace: string, name: string, ui
 /** The keys with which the cluster signs tokens, read again and again for the time when nobody can be asked. */
 export class ClusterKeyCache {
   readonly #api: ApiCalls
+  readonly #warn: (message: string, error?: unknown) => void
+  #troubled = false
   #keys: ClusterKeys | undefined
   #timer: NodeJS.Timeout | undefined
   #stopped = false
 
-  constructor(api: ApiCalls) {
+  constructor(api: ApiCalls, warn: (message: string, error?: unknown) => void) {
     this.#api = api
+    this.#warn = warn
   }
 
   get keys(): ClusterKeys | undefined {
@@ -70,9 +74,12 @@ export class ClusterKeyCache {
 
   /** Reads them, now and from time to time. */
   async start(): Promise<void> {
-    const read = await this.#read().catch(() => undefined)
+    const read = await this.#read().catch((error: unknown) => this.#complain(error))
     // What was read once stays in use.
-    if (read !== undefined) this.#keys = read
+    if (read !== undefined) {
+      this.#keys = read
+      this.#troubled = false
+    }
     if (this.#stopped) return
     this.#timer = setTimeout(() => void this.start(), read === undefined ? KEYS_AGAIN_MS : KEYS_MS)
     this.#timer.unref()
@@ -83,15 +90,27 @@ export class ClusterKeyCache {
     clearTimeout(this.#timer)
   }
 
-  async #read(): Promise<ClusterKeys | undefined> {
+  #complain(error: unknown): undefined {
+    if (!this.#troubled) {
+      const without =
+        this.#keys === undefined ? 'without the API server no new pod can be admitted' : 'the former ones stay'
+      this.#warn(`The keys with which the cluster signs tokens cannot be read: ${without}.`, error)
+    }
+    this.#troubled = true
+  }
+
+  async #read(): Promise<ClusterKeys> {
     const [configuration, set] = await Promise.all([
       this.#api.request({ path: '/.well-known/openid-configuration', timeoutMs: TIMEOUT_MS }),
       this.#api.request({ path: '/openid/v1/jwks', timeoutMs: TIMEOUT_MS }),
     ])
     const { issuer } = Object(configuration.body)
     const { keys } = Object(set.body)
-    if (configuration.status !== 200 || set.status !== 200) return undefined
-    return typeof issuer === 'string' && Array.isArray(keys) ? { issuer, keys } : undefined
+    if (configuration.status !== 200 || set.status !== 200) {
+      throw new Error(`the API server answered ${configuration.status} and ${set.status}`)
+    }
+    if (typeof issuer !== 'string' || !Array.isArray(keys)) throw new Error('they make no sense')
+    return { issuer, keys }
   }
 }
 

@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { sleep } from '../../../test/contracts/source.ts'
 import { makeCa, makeLeaf, type TestCa } from '../../../test/support/certificates.ts'
+import { stalledListener } from '../../../test/support/stalled-listener.ts'
 import type { Credentials } from './access.ts'
 import { ApiFailure } from './api-failure.ts'
 import { type ApiClient, createApiClient } from './client.ts'
@@ -173,6 +174,26 @@ describe('calls', () => {
     const error = await failure(request({ path: '/' }))
     expect(error.kind).toBe('network')
     expect(seen).toEqual([])
+  })
+
+  test('do not wait longer and longer for a server whose kernel says nothing', async () => {
+    const stalled = await stalledListener()
+    try {
+      const api = await connect(await readInCluster({ host: '127.0.0.1', port: stalled.port, folder }))
+      const [first, second] = await Promise.all([
+        failure(api.request({ path: '/a' })),
+        failure(api.request({ path: '/b', shared: true })),
+      ])
+      for (const { kind, message } of [first, second])
+        expect([kind, message]).toEqual(['timeout', expect.stringContaining('did not connect in 3000 ms')])
+    } finally {
+      stalled.close()
+    }
+  })
+
+  test('take the types that the API server has', async () => {
+    await (await connect()).request({ path: '/openid/v1/jwks' })
+    expect(seen[0]?.headers.accept).toBe('application/json, application/jwk-set+json')
   })
 
   test('say nothing secret when they fail', async () => {

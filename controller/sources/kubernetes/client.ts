@@ -8,6 +8,7 @@ import { ApiFailure } from './api-failure.ts'
 import { Http1Transport } from './http1-transport.ts'
 import { Http2Transport, NoHttp2Error, type PingTiming } from './http2-transport.ts'
 import { LineSplitter } from './line-splitter.ts'
+import { Reach } from './reach.ts'
 import { failureOf, type IncomingAnswer, type Transport } from './transport.ts'
 
 /** What to ask. */
@@ -65,6 +66,8 @@ export interface ApiClient {
   request(request: ApiRequest): Promise<ApiResponse>
   /** Resolves when lines can come (status 200), or with the answer; rejects with ApiFailure. */
   watch(request: WatchRequest): Promise<WatchAnswer>
+  /** Calls back each time that the server answers again after it did not for a while; ends with what it returns. */
+  onReturn(listener: () => void): () => void
   close(): void
 }
 
@@ -76,6 +79,8 @@ export interface ApiClientOptions {
   readonly ping?: PingTiming
 }
 
+/** The keys of tokens (/openid/v1/jwks) have a type of their own, and whoever does not ask for it is answered 406. */
+const ACCEPT = 'application/json, application/jwk-set+json'
 const TIMEOUT_MS = 30_000
 const MAX_BYTES = 64 * 1024 * 1024
 const MAX_RETRY_AFTER_MS = 60_000
@@ -94,6 +99,7 @@ class JsonClient implements ApiClient {
   readonly #userAgent: string
   readonly #http1: Transport
   readonly #http2: Transport
+  readonly #reach = new Reach()
   #withoutHttp2Until = 0
 
   constructor(options: ApiClientOptions) {
@@ -135,6 +141,10 @@ class JsonClient implements ApiClient {
     }
   }
 
+  onReturn(listener: () => void): () => void {
+    return this.#reach.onReturn(listener)
+  }
+
   close(): void {
     this.#http1.close()
     this.#http2.close()
@@ -158,10 +168,23 @@ class JsonClient implements ApiClient {
   async #send(request: ApiRequest, signal: AbortSignal): Promise<IncomingAnswer> {
     let access = await this.#credentials.access()
     for (let attempt = 1; ; attempt++) {
-      const answer = await this.#sendWith(request, access, signal)
+      const answer = await this.#heard(this.#sendWith(request, access, signal))
       if (answer.status !== 401 || attempt === 2) return answer
       answer.body.resume()
       access = await this.#credentials.access(access)
+    }
+  }
+
+  async #heard(sending: Promise<IncomingAnswer>): Promise<IncomingAnswer> {
+    try {
+      const answer = await sending
+      // As long as the server does not know us, it is away for us.
+      if (answer.status === 401) this.#reach.missed()
+      else this.#reach.answered()
+      return answer
+    } catch (error) {
+      this.#reach.missed()
+      throw error
     }
   }
 
@@ -171,7 +194,7 @@ class JsonClient implements ApiClient {
       method: request.method ?? 'GET',
       path: this.#credentials.server.path + request.path + queryOf(request),
       headers: {
-        accept: 'application/json',
+        accept: ACCEPT,
         'user-agent': this.#userAgent,
         ...(access.token === undefined ? {} : { authorization: `Bearer ${access.token.reveal()}` }),
         ...(body === undefined

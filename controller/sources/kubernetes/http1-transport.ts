@@ -2,7 +2,14 @@
 // by the TLS identity too, so a rotated certificate gets connections of its own. The client makes it.
 import { Agent, request } from 'node:https'
 import type { ApiServer } from './access.ts'
-import { failureOf, type IncomingAnswer, type OutgoingCall, tlsOptions, type Transport } from './transport.ts'
+import {
+  boundConnecting,
+  failureOf,
+  type IncomingAnswer,
+  type OutgoingCall,
+  tlsOptions,
+  type Transport,
+} from './transport.ts'
 
 /** A half-open connection is found by the kernel: first probe after this, then one a second, ten times. */
 const PROBE_AFTER_MS = 15_000
@@ -51,7 +58,10 @@ export class Http1Transport implements Transport {
         headers: call.headers,
         signal: call.signal,
       })
-      outgoing.once('socket', (socket) => socket.setKeepAlive(true, PROBE_AFTER_MS))
+      outgoing.once('socket', (socket) => {
+        socket.setKeepAlive(true, PROBE_AFTER_MS)
+        boundConnecting(socket)
+      })
       outgoing.once('response', (answer) => {
         resolve({ status: answer.statusCode ?? 0, headers: answer.headers, body: answer })
       })

@@ -4,7 +4,15 @@ import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import type { Access, ApiServer } from './access.ts'
 import { ApiFailure } from './api-failure.ts'
-import { failureOf, type IncomingAnswer, type OutgoingCall, sameTls, tlsOptions, type Transport } from './transport.ts'
+import {
+  boundConnecting,
+  failureOf,
+  type IncomingAnswer,
+  type OutgoingCall,
+  sameTls,
+  tlsOptions,
+  type Transport,
+} from './transport.ts'
 
 /** How a connection proves that it lives, in milliseconds. */
 export interface PingTiming {
@@ -129,6 +137,7 @@ export class Http2Transport implements Transport {
           : {}),
       })
       socket.setKeepAlive(true, this.#timing.everyMs)
+      boundConnecting(socket)
       socket.setTimeout(CONNECT_WITHIN_MS, () => socket.destroy(new ApiFailure('timeout', 'no connection in time')))
       socket.once('error', reject)
       socket.once('secureConnect', () => {

@@ -23,6 +23,8 @@ export interface ReflectorTiming {
    */
   readonly disbeliefMs: number
   readonly disbeliefRetryMs: number
+  /** When the server is back after it was away, watches that share connections try again within this. */
+  readonly returnSpreadMs: number
   /** How often an absent CRD is looked for. */
   readonly absentRecheckMs: number
   /** After the start, failures are retried quickly for this long: rights may be on their way. */
@@ -43,6 +45,7 @@ export const REFLECTOR_TIMING: ReflectorTiming = {
   settledMs: 5_000,
   disbeliefMs: 10_000,
   disbeliefRetryMs: 1_000,
+  returnSpreadMs: 4_000,
   absentRecheckMs: 60_000,
   eagerMs: 5_000,
   eagerRetryMs: 100,

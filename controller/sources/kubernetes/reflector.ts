@@ -69,6 +69,8 @@ export class Reflector {
   #interrupt: (() => void) | undefined
   #paused = false
   #running: Promise<void> | undefined
+  #offReturn: (() => void) | undefined
+  #hurryTimer: NodeJS.Timeout | undefined
 
   constructor(options: ReflectorOptions) {
     this.#options = options
@@ -82,6 +84,7 @@ export class Reflector {
   start(): Promise<void> {
     this.#startedAt = performance.now()
     this.#running ??= this.#run()
+    this.#offReturn ??= this.#options.client.onReturn(() => this.#serverReturned())
     return this.synced()
   }
 
@@ -95,6 +98,8 @@ export class Reflector {
 
   async stop(): Promise<void> {
     this.#abort.abort(new ApiFailure('aborted', 'stopped'))
+    this.#offReturn?.()
+    clearTimeout(this.#hurryTimer)
     this.#interrupt?.()
     await this.#running
   }
@@ -146,6 +151,14 @@ export class Reflector {
         await this.#fail(error)
       }
     }
+  }
+
+  // Those that share connections are many: a server that has just come back does not get them all at once.
+  #serverReturned(): void {
+    clearTimeout(this.#hurryTimer)
+    const wait = this.#options.shared === true ? Math.random() * this.#timing.returnSpreadMs : 0
+    this.#hurryTimer = setTimeout(() => this.hurry(), wait)
+    this.#hurryTimer.unref()
   }
 
   async #fail(error: unknown): Promise<void> {

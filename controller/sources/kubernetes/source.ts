@@ -27,6 +27,8 @@ export interface KubernetesSourceOptions {
   readonly firstMaterialMs?: number
   /** Milliseconds that a failure lasts before it is a problem of the state. Default: 10 s. */
   readonly tellAfterMs?: number
+  /** The API server came back with an older world: everything is listed anew. */
+  readonly onRewind?: () => void
   readonly timing?: Partial<ReflectorTiming>
   readonly barrierTiming?: Partial<BarrierTiming>
   /** See BarrierOptions. */
@@ -180,6 +182,7 @@ class ApiSource implements KubernetesSource {
   #rewind(finder: Reflector): void {
     for (const { reflector } of this.#watched) if (reflector !== finder) reflector.resync()
     this.#material.resync()
+    this.#options.onRewind?.()
   }
 
   #reflectorOf(kind: WholeKind, namespace: string): Reflector | undefined {

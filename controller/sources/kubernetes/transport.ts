@@ -1,6 +1,7 @@
 // What the client needs from a way to the API server, and what both ways share. http1-transport and http2-transport
 // implement it; the client adds credentials, retries and JSON.
 import type { IncomingHttpHeaders } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Readable } from 'node:stream'
 import type { Access, ApiServer } from './access.ts'
 import { ApiFailure, codeOf } from './api-failure.ts'
@@ -43,6 +44,18 @@ export function tlsOptions(server: ApiServer, access: Access) {
     ...(access.certificate === undefined ? {} : { cert: access.certificate }),
     ...(access.key === undefined ? {} : { key: access.key.reveal() }),
   }
+}
+
+/** Milliseconds: where packets are dropped, the kernel would wait longer and longer, and miss the return by that. */
+const CONNECT_MS = 3_000
+
+/** Gives up a connection to which the other end's kernel does not answer. */
+export function boundConnecting(socket: Socket): void {
+  if (!socket.connecting) return
+  const late = () => socket.destroy(new ApiFailure('timeout', `the API server did not connect in ${CONNECT_MS} ms`))
+  const timer = setTimeout(late, CONNECT_MS)
+  const done = () => clearTimeout(timer)
+  socket.once('connect', done).once('close', done)
 }
 
 /** Whether two accesses may share a connection. */
