@@ -207,6 +207,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     tenantOf: (where) => reporting.holders.get(where),
     statusWaiting: () => writer.waiting(),
     sentBytes: () => publisher.sentBytes,
+    pushFailures: () => publisher.failures,
     pods: () => publisher.pods(),
   })
 

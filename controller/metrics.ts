@@ -16,9 +16,10 @@ export interface MetricSources {
   readonly state: () => LoopState | undefined
   /** The tenant that holds a namespace. */
   readonly tenantOf: (namespace: string) => string | undefined
-  /** Status writes that wait, bytes sent to pods, pods by state. */
+  /** Status writes that wait, bytes sent to pods, pushes that failed, pods by state. */
   readonly statusWaiting: () => number
   readonly sentBytes: () => number
+  readonly pushFailures: () => number
   readonly pods: () => readonly { readonly state: string }[]
 }
 
@@ -42,6 +43,7 @@ const EXPIRY = gauge('atrium_certificate_expiry_timestamp_seconds', 'When does e
 const REFUSALS = counter('atrium_shard_refusals_total', 'How often did a pod refuse the newest shard of a tenant?')
 const PODS = gauge('atrium_pods', 'How many dataplane pods does this replica know, and how do they follow?')
 const SENT = counter('atrium_published_bytes_total', 'How many bytes were sent to dataplane pods?')
+const FAILURES = counter('atrium_push_failures_total', 'How many pushes to dataplane pods failed, each attempt one?')
 const WAITING = gauge('atrium_status_waiting', 'How many objects wait for their status to be written?')
 const CPU = counter('process_cpu_seconds_total', 'How much processor time did this process use?')
 const MEMORY = gauge('process_resident_memory_bytes', 'How much memory does this process hold?')
@@ -108,6 +110,7 @@ export function createControllerMetrics(sources: MetricSources): ControllerMetri
         ),
         familyText(PODS, podSamples(sources.pods())),
         familyText(SENT, [one(sources.sentBytes())]),
+        familyText(FAILURES, [one(sources.pushFailures())]),
         familyText(WAITING, [one(sources.statusWaiting())]),
         familyText(CPU, [one((user + system) / 1e6)]),
         familyText(MEMORY, [one(rss)]),

@@ -180,6 +180,43 @@ describe('the authority of the release', () => {
   }, 60_000)
 })
 
+describe('the authority of the release, when somebody asks for another', () => {
+  test('every pod has a leaf of the new one before the former is gone, and a pod that comes meanwhile too', async () => {
+    const world = await startWorld()
+    const first = world.bundle
+    const controller = await world.controller()
+    const pods = await Promise.all([1, 2].map(() => world.pod([controller], { lookEvery: 20 })))
+    await controller.publisher.publish(numbered(1), 1)
+    await until(allCurrent(controller, 2))
+    const serials = () => pods.map(({ receiver }) => receiver.certificate())
+    const before = serials()
+    world.store.request = { word: 'now', overlap: 600_000 }
+    await world.authority.maintain()
+    await until(() => pods.every(({ receiver }) => receiver.authorities() === world.bundle))
+    pods.push(await world.pod([controller], { lookEvery: 20 }))
+    await until(allCurrent(controller, 3))
+    expect(serials().slice(0, 2)).toEqual(before)
+    const settled = serials()
+    world.shift = 301_000
+    await world.authority.maintain()
+    await until(() => serials().every((serial, index) => serial !== settled[index]))
+    const renewed = serials()
+    await controller.renew()
+    await controller.publisher.publish(numbered(2), 2)
+    world.shift = 601_000
+    await world.authority.maintain()
+    expect(world.bundle).not.toContain(first)
+    controller.credentials = { ...controller.credentials, authorities: world.bundle }
+    controller.listener.renew(controller.credentials)
+    await until(() => pods.every(({ receiver }) => receiver.authorities() === world.bundle))
+    await controller.publisher.publish(numbered(3), 3)
+    await until(allCurrent(controller, 3))
+    expect(controller.publisher.pods().map(({ failures }) => failures)).toEqual([0, 0, 0])
+    // Once is enough: nobody asks again and again.
+    expect(serials()).toEqual(renewed)
+  }, 30_000)
+})
+
 describe('a pod that lies', () => {
   const answers: Record<string, (path: string, body: string) => { status?: number; text: string }> = {
     'speaks no JSON': () => ({ text: 'hello' }),

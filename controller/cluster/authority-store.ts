@@ -1,8 +1,10 @@
 // The release's authority in a Secret, written only over the version that was read, and the bundle that everybody may
-// believe in a ConfigMap, which dataplane pods mount. controller/cluster.ts makes both.
+// believe in a ConfigMap, which dataplane pods mount. An annotation on the Secret asks for another authority, and one
+// tells how far that is. controller/cluster.ts makes both.
 import { Hidden } from '../../model/hidden.ts'
-import { type ApiCall, type ApiCalls, FIELD_MANAGER } from '../api-calls.ts'
-import type { AuthorityStore } from '../publish/authority.ts'
+import { parseDuration } from '../../model/quantity.ts'
+import { type ApiCall, type ApiCalls, FIELD_MANAGER, PATCH_TYPES } from '../api-calls.ts'
+import type { AuthorityStore, RotationRequest } from '../publish/authority.ts'
 
 export interface AuthorityPlace {
   readonly api: ApiCalls
@@ -13,6 +15,11 @@ export interface AuthorityPlace {
 
 const FIELD = 'authority.json'
 const TIMEOUT_MS = 10_000
+/** On the Secret: any new text asks for another authority. docs/operations.md tells of all three. */
+const ASKED = 'atrium.dev/rotate'
+const OVERLAP = 'atrium.dev/rotate-overlap'
+const PROGRESS = 'atrium.dev/rotation'
+const DEFAULT_OVERLAP = 3_600_000
 
 /** The Secret `<release>-ca`. */
 export function createAuthorityStore({ api, namespace, release, labels }: AuthorityPlace): AuthorityStore {
@@ -29,18 +36,23 @@ export function createAuthorityStore({ api, namespace, release, labels }: Author
       return {
         content: new Hidden(Buffer.from(content, 'base64').toString('utf8')),
         version: String(Object(metadata).resourceVersion),
+        request: readRequest(Object(Object(metadata).annotations)),
       }
     },
-    async save(content, version) {
+    async save(content, version, progress) {
       const metadata = {
         name: `${release}-ca`,
         namespace,
         labels,
         ...(version === undefined ? {} : { resourceVersion: version }),
+        ...(progress === undefined ? {} : { annotations: { [PROGRESS]: progress } }),
       }
       const data = { [FIELD]: Buffer.from(content.reveal()).toString('base64') }
       const call: ApiCall = {
-        ...(version === undefined ? { method: 'POST', path: collection } : { method: 'PUT', path }),
+        // A patch leaves what others wrote on it, the request among it.
+        ...(version === undefined
+          ? { method: 'POST', path: collection }
+          : { method: 'PATCH', path, contentType: PATCH_TYPES.merge }),
         query: { fieldManager: FIELD_MANAGER },
         body: { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', metadata, data },
         timeoutMs: TIMEOUT_MS,
@@ -51,6 +63,21 @@ export function createAuthorityStore({ api, namespace, release, labels }: Author
         throw new Error(`${path}: the API server answered ${answer.status}`)
       return String(Object(Object(answer.body).metadata).resourceVersion)
     },
+  }
+}
+
+function readRequest(annotations: Readonly<Record<string, unknown>>): RotationRequest | undefined {
+  const word = annotations[ASKED]
+  if (typeof word !== 'string' || word === '') return undefined
+  return { word: word.slice(0, 100), overlap: overlapOf(annotations[OVERLAP]) }
+}
+
+/** What cannot be read counts as not written: the progress shows the times. */
+function overlapOf(text: unknown): number {
+  try {
+    return typeof text === 'string' ? parseDuration(text) : DEFAULT_OVERLAP
+  } catch {
+    return DEFAULT_OVERLAP
   }
 }
 

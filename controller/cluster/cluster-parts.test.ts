@@ -155,6 +155,33 @@ describe('the authority in the cluster', () => {
     await expect(store.save(new Hidden('x'), second)).rejects.toThrow('500')
   })
 
+  test('is asked for by an annotation, which it leaves alone, and tells how far it is', async () => {
+    const server = new ObjectServer()
+    const store = createAuthorityStore(place(server))
+    const path = '/api/v1/namespaces/atrium/secrets/r-1-ca'
+    await store.save(new Hidden('one'), undefined)
+    expect((await store.load())?.request).toBeUndefined()
+    const annotate = (annotations: Record<string, string>) => {
+      const there = server.objects.get(path)
+      server.put(path, { ...there, metadata: { ...there?.metadata, annotations } })
+    }
+    annotate({ 'atrium.dev/rotate': 'today', other: 'x' })
+    expect((await store.load())?.request).toEqual({ word: 'today', overlap: 3_600_000 })
+    annotate({ 'atrium.dev/rotate': 'today', 'atrium.dev/rotate-overlap': 'soon', other: 'x' })
+    expect((await store.load())?.request).toEqual({ word: 'today', overlap: 3_600_000 })
+    annotate({ 'atrium.dev/rotate': 'today', 'atrium.dev/rotate-overlap': '5m', other: 'x' })
+    const loaded = await store.load()
+    expect(loaded?.request).toEqual({ word: 'today', overlap: 300_000 })
+    await store.save(new Hidden('two'), loaded?.version, 'today: done')
+    expect(server.objects.get(path)?.metadata['annotations']).toEqual({
+      'atrium.dev/rotate': 'today',
+      'atrium.dev/rotate-overlap': '5m',
+      'atrium.dev/rotation': 'today: done',
+      other: 'x',
+    })
+    expect((await store.load())?.content.reveal()).toBe('two')
+  })
+
   test('its bundle is written where it differs', async () => {
     const server = new ObjectServer()
     await showBundle(place(server), 'pem')
@@ -323,6 +350,7 @@ describe('metrics', () => {
       tenantOf: () => undefined,
       statusWaiting: () => 3,
       sentBytes: () => 9,
+      pushFailures: () => 2,
       pods: () => [{ state: 'current' }, { state: 'failing' }],
     })
     const answer = (version: string) => [

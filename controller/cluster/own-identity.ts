@@ -66,7 +66,11 @@ export class OwnIdentity {
 
   #plan(): void {
     if (this.#stopped) return
-    this.#timer = setTimeout(() => void this.#look().finally(() => this.#plan()), LOOK_MS)
+    const { authority, now } = this.#options
+    const change = authority.changesAt ?? Number.POSITIVE_INFINITY
+    // All replicas change at one moment, not each when it happens to look.
+    const wait = Math.min(LOOK_MS, Math.max(change - now() + 20, 100))
+    this.#timer = setTimeout(() => void this.#look().finally(() => this.#plan()), wait)
     this.#timer.unref()
   }
 

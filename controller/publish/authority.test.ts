@@ -143,6 +143,111 @@ describe('an authority', () => {
     expect(store.content?.reveal()).toContain('"certificate":"x"')
   })
 
+  describe('that somebody asks to replace', () => {
+    const MINUTE = 60_000
+    /** The place in the bundle of whoever signs. */
+    const sign = async (authority: Authority) => {
+      const { certificate } = await authority.sign(name, '10.0.0.1', makeKeyPair().publicKey)
+      return certificatesIn(authority.bundle).findIndex((pem) => isBelieved(certificate, pem))
+    }
+
+    test('is believed beside the next one, then signs no more, then is forgotten, at times that all replicas keep', async () => {
+      const { authority, clock, bundles, store } = start()
+      const standby = new Authority({
+        release: 'edge',
+        store,
+        now: () => clock.now,
+        publishBundle: () => Promise.reject(new Error('not the leader')),
+      })
+      await authority.maintain()
+      const first = authority.bundle
+      expect(authority.changesAt).toBeUndefined()
+      store.request = { word: 'a', overlap: 10 * MINUTE }
+      await authority.maintain()
+      await standby.load()
+      expect(store.progress).toMatch(/^a: .* signs from 2027-01-01T00:05:00.000Z, .* until 2027-01-01T00:10:00.000Z$/)
+      for (const replica of [authority, standby]) {
+        expect(certificatesIn(replica.bundle)).toHaveLength(2)
+        expect(replica.bundle.startsWith(first)).toBe(true)
+        expect(replica.changesAt).toBe(START + 5 * MINUTE)
+        expect(await sign(replica)).toBe(0)
+      }
+      clock.now += 5 * MINUTE
+      for (const replica of [authority, standby]) {
+        // The one that signs is named first: that is how pods know that they need another leaf.
+        expect(replica.bundle.endsWith(first)).toBe(true)
+        expect(replica.changesAt).toBe(START + 10 * MINUTE)
+        expect(await sign(replica)).toBe(0)
+      }
+      await authority.maintain()
+      expect(bundles.at(-1)).toBe(authority.bundle)
+      clock.now += 5 * MINUTE
+      for (const replica of [authority, standby]) {
+        expect(replica.bundle).not.toContain(first)
+        expect(certificatesIn(replica.bundle)).toHaveLength(1)
+        expect(replica.changesAt).toBeUndefined()
+      }
+      await authority.maintain()
+      expect(store.progress).toBe('a: done')
+    })
+
+    test('is replaced once for each word, and one after the other', async () => {
+      const { authority, clock, store } = start()
+      await authority.maintain()
+      store.request = { word: 'a', overlap: 10 * MINUTE }
+      const seen = new Set<string>()
+      const pass = async (minutes: number) => {
+        for (let minute = 0; minute < minutes; minute++) {
+          await authority.maintain()
+          for (const pem of certificatesIn(authority.bundle)) seen.add(pem)
+          clock.now += MINUTE
+        }
+      }
+      await pass(3)
+      store.request = { word: 'b', overlap: 10 * MINUTE }
+      await pass(2)
+      expect(seen.size).toBe(2)
+      await pass(30)
+      expect(seen.size).toBe(3)
+      expect(certificatesIn(authority.bundle)).toHaveLength(1)
+      // Half a year later it renews itself, and the old wish is no new one.
+      clock.now += 183 * DAY
+      await pass(1)
+      expect(seen.size).toBe(4)
+      expect(store.progress).toMatch(/^by age: /)
+      clock.now += 62 * DAY
+      await pass(30)
+      expect(seen.size).toBe(4)
+      expect(store.progress).toBe('b: done')
+    })
+
+    test('gives peers a minute at least, and no longer than a leaf lives', async () => {
+      for (const [overlap, least] of [
+        [0, MINUTE],
+        [Number.MAX_SAFE_INTEGER, 60 * DAY],
+      ] as const) {
+        const { authority, store } = start()
+        await authority.maintain()
+        store.request = { word: 'a', overlap }
+        await authority.maintain()
+        expect(authority.changesAt).toBe(START + least / 2)
+      }
+    })
+
+    test('is read as former versions wrote it', async () => {
+      const { authority, store, clock } = start()
+      await authority.maintain()
+      const { generations } = JSON.parse(store.content?.reveal() ?? '')
+      const [{ certificate, key, signsFrom }] = generations
+      store.content = new Hidden(JSON.stringify({ generations: [{ certificate, key, signsFrom }] }))
+      store.version++
+      const fresh = start(store)
+      fresh.clock.now = clock.now
+      await fresh.authority.maintain()
+      expect(fresh.authority.bundle).toBe(authority.bundle)
+    })
+  })
+
   test('shows its key to nobody', async () => {
     const { authority, store } = start()
     await authority.maintain()

@@ -1,6 +1,6 @@
 // The authority of a release: signs the certificates by which controllers and dataplane pods know each other, renews
-// itself at half of its life, and keeps the former one believed until its last leaf has ended. Controller replicas share
-// it through a store; only the leader changes it. The key is nowhere but in the store and in this process.
+// itself at half of its life or when somebody asks for it, and keeps the former one believed for a while. Controller
+// replicas share it through a store; only the leader changes it. The key is nowhere but in the store and in this process.
 import { Hidden } from '../../model/hidden.ts'
 import { formatPeerName, type PeerName } from '../../model/peer-name.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
@@ -16,13 +16,29 @@ import {
 
 /** Where the authority is kept: a Secret in a cluster, a folder or memory elsewhere. */
 export interface AuthorityStore {
-  /** What was saved last, with a word for its version; undefined where there is nothing. Rejects where nobody can tell. */
-  load(): Promise<{ readonly content: Hidden<string>; readonly version: string } | undefined>
+  /** What was saved last; undefined where there is nothing. Rejects where nobody can tell. */
+  load(): Promise<StoredAuthority | undefined>
   /**
    * Saves only where the version is still that (undefined: where there is nothing). Resolves with the new version, or
    * with undefined where somebody else was first.
+   * @param progress how far the replacement is, for people; undefined where none was asked for.
    */
-  save(content: Hidden<string>, version: string | undefined): Promise<string | undefined>
+  save(content: Hidden<string>, version: string | undefined, progress?: string): Promise<string | undefined>
+}
+
+/** What a store holds. */
+export interface StoredAuthority {
+  readonly content: Hidden<string>
+  readonly version: string
+  /** That the authority be replaced at once: done one time for each word. */
+  readonly request?: RotationRequest | undefined
+}
+
+/** A wish of an operator. */
+export interface RotationRequest {
+  readonly word: string
+  /** Milliseconds for which both are believed. In the first half the new one is made known, in the second it signs. */
+  readonly overlap: number
 }
 
 export interface AuthorityOptions {
@@ -43,12 +59,18 @@ const SETTLE = DAY
 /** Clocks differ. */
 const BACKDATED = 3_600_000
 const ATTEMPTS = 5
+/** Pods read the bundle within two minutes: kubelets take up to 90 s. */
+const LEAST_OVERLAP = 60_000
 
 /** One authority in the store. */
 interface Generation {
   readonly key: AuthorityKey
   /** It signs from then on, until a later one does. */
   readonly signsFrom: number
+  /** Those before it are believed until then. */
+  readonly formerUntil: number
+  /** The last request that was followed when it was made, '' for none so far. */
+  readonly word: string
 }
 
 /** A signed certificate. */
@@ -65,16 +87,28 @@ export class Authority {
   readonly #options: AuthorityOptions
   #generations: readonly Generation[] = []
   #version: string | undefined
-  #bundle = ''
-  #published = ''
 
   constructor(options: AuthorityOptions) {
     this.#options = options
   }
 
-  /** The authorities to believe now, PEM, newest first. */
+  /** The authorities to believe now, PEM. The first is the one that signs: whoever has a leaf of another gets a new one. */
   get bundle(): string {
-    return this.#bundle
+    const now = this.#options.now()
+    const believed = stillBelieved(this.#generations, now)
+    const signer = signerOf(believed, now)
+    const others = believed.filter((each) => each !== signer).reverse()
+    return [...(signer === undefined ? [] : [signer]), ...others].map(({ key }) => key.certificatePem).join('')
+  }
+
+  /** When the bundle changes by time alone, milliseconds since the epoch; undefined where it does not. */
+  get changesAt(): number | undefined {
+    const now = this.#options.now()
+    const times = this.#generations.flatMap(({ signsFrom, formerUntil }, index) =>
+      index === 0 ? [] : [signsFrom, formerUntil],
+    )
+    const next = Math.min(...times.filter((time) => time > now))
+    return Number.isFinite(next) ? next : undefined
   }
 
   /** Reads the store. Resolves with false where there is no authority yet: the leader makes one. */
@@ -86,8 +120,8 @@ export class Authority {
   }
 
   /**
-   * What the leader does now and then: makes the first authority, the next one at half life, forgets one whose leaves
-   * have all ended, and shows the bundle. Rejects where store or publication fail; the next call goes on.
+   * What the leader does now and then: makes the first authority, the next one at half life or on request, forgets one
+   * whose time is over, and shows the bundle. Rejects where store or publication fail; the next call goes on.
    */
   async maintain(): Promise<void> {
     const { store, now, publishBundle } = this.#options
@@ -96,24 +130,17 @@ export class Authority {
       // Somebody took the store away: what is believed everywhere goes back into it.
       if (stored !== undefined && stored.version !== this.#version)
         this.#take(await parse(stored.content), stored.version)
-      const next = await this.#next(now())
+      const next = await this.#next(now(), stored?.request)
       if (next === undefined && stored !== undefined) break
       const generations = next ?? this.#generations
-      const version = await store.save(serialize(generations), stored?.version)
+      const version = await store.save(serialize(generations), stored?.version, progressOf(generations))
       if (version !== undefined) {
         this.#take(generations, version)
         break
       }
       if (attempt === ATTEMPTS) throw new Error('the authority is changed by others all the time')
     }
-    const bundle = this.#bundle
-    await publishBundle(bundle)
-    this.#published = bundle
-  }
-
-  /** Whether every change was shown. */
-  get isPublished(): boolean {
-    return this.#published === this.#bundle
+    await publishBundle(this.bundle)
   }
 
   /**
@@ -148,30 +175,34 @@ export class Authority {
   async issue(name: PeerName, address: string): Promise<{ credentials: PeerCredentials; leaf: Leaf }> {
     const { publicKey, keyPem } = makeKeyPair()
     const leaf = await this.sign(name, address, publicKey)
-    return { credentials: { certificate: leaf.certificate, key: keyPem, authorities: this.#bundle }, leaf }
+    return { credentials: { certificate: leaf.certificate, key: keyPem, authorities: this.bundle }, leaf }
   }
 
   #signer(now: number): Generation {
-    const signing = this.#generations.filter(({ signsFrom }) => signsFrom <= now).at(-1)
+    const signing = signerOf(this.#generations, now)
     if (signing === undefined) throw new Error('the release has no authority yet')
     return signing
   }
 
   /** What should be in the store, undefined where that is what is there. */
-  async #next(now: number): Promise<readonly Generation[] | undefined> {
+  async #next(now: number, request: RotationRequest | undefined): Promise<readonly Generation[] | undefined> {
     const { release } = this.#options
-    const kept = this.#generations.filter(({ key }, index) => {
-      const successor = this.#generations[index + 1]
-      return now < key.notAfter && (successor === undefined || now < successor.signsFrom + LEAF_LIFE)
-    })
+    const kept = stillBelieved(this.#generations, now)
     const newest = kept.at(-1)
+    const make = () => makeAuthority(release, now - BACKDATED, now + AUTHORITY_LIFE)
     if (newest === undefined) {
-      return [{ key: await makeAuthority(release, now - BACKDATED, now + AUTHORITY_LIFE), signsFrom: now }]
+      return [{ key: await make(), signsFrom: now, formerUntil: now, word: request?.word ?? '' }]
+    }
+    // One after the other: the newest signs before there is a newer one.
+    if (request !== undefined && request.word !== newest.word && now >= newest.signsFrom) {
+      const overlap = Math.min(Math.max(request.overlap, LEAST_OVERLAP), LEAF_LIFE)
+      const signsFrom = Math.min(now + overlap / 2, newest.key.notAfter)
+      return [...kept, { key: await make(), signsFrom, formerUntil: now + overlap, word: request.word }]
     }
     if (now >= newest.key.notBefore + (newest.key.notAfter - newest.key.notBefore) / 2) {
-      const key = await makeAuthority(release, now - BACKDATED, now + AUTHORITY_LIFE)
       // Where the present one ends sooner, there is no time to settle.
-      return [...kept, { key, signsFrom: Math.min(now + SETTLE, newest.key.notAfter) }]
+      const signsFrom = Math.min(now + SETTLE, newest.key.notAfter)
+      return [...kept, { key: await make(), signsFrom, formerUntil: signsFrom + LEAF_LIFE, word: newest.word }]
     }
     return kept.length === this.#generations.length ? undefined : kept
   }
@@ -179,23 +210,43 @@ export class Authority {
   #take(generations: readonly Generation[], version: string | undefined): void {
     this.#generations = generations
     this.#version = version
-    this.#bundle = [...generations]
-      .reverse()
-      .map(({ key }) => key.certificatePem)
-      .join('')
   }
+}
+
+function stillBelieved(generations: readonly Generation[], now: number): readonly Generation[] {
+  return generations.filter(
+    ({ key }, index) =>
+      now < key.notAfter && generations.slice(index + 1).every((successor) => now < successor.formerUntil),
+  )
+}
+
+function signerOf(generations: readonly Generation[], now: number): Generation | undefined {
+  return generations.filter(({ signsFrom }) => signsFrom <= now).at(-1)
+}
+
+/** For whoever asked, and waits. */
+function progressOf(generations: readonly Generation[]): string | undefined {
+  const [newest, former] = [generations.at(-1), generations.at(-2)]
+  if (newest === undefined) return undefined
+  if (former === undefined) return newest.word === '' ? undefined : `${newest.word}: done`
+  const cause = newest.word === former.word ? 'by age' : newest.word
+  const [signs, until] = [newest.signsFrom, newest.formerUntil].map((time) => new Date(time).toISOString())
+  return `${cause}: the new authority signs from ${signs}, the former is believed until ${until}`
 }
 
 interface StoredGeneration extends StoredKey {
   readonly signsFrom: number
+  /** Not written by versions that replace by age only. */
+  readonly formerUntil?: number
+  readonly word?: string
 }
 
 function serialize(generations: readonly Generation[]): Hidden<string> {
   const stored = generations.map(
-    ({ key, signsFrom }): StoredGeneration => ({
+    ({ key, ...rest }): StoredGeneration => ({
       certificate: key.certificatePem,
       key: key.keyPem.reveal(),
-      signsFrom,
+      ...rest,
     }),
   )
   return new Hidden(JSON.stringify({ generations: stored }))
@@ -204,8 +255,14 @@ function serialize(generations: readonly Generation[]): Hidden<string> {
 async function parse(content: Hidden<string>): Promise<readonly Generation[]> {
   try {
     const { generations } = JSON.parse(content.reveal()) as { readonly generations: readonly StoredGeneration[] }
-    const read = generations.map(({ signsFrom, ...stored }) => ({ key: readAuthority(stored), signsFrom }))
-    if (read.length === 0 || read.some(({ signsFrom }) => !Number.isFinite(signsFrom))) throw new TypeError()
+    const read = generations.map(({ signsFrom, formerUntil = signsFrom + LEAF_LIFE, word = '', ...stored }) => ({
+      key: readAuthority(stored),
+      signsFrom,
+      formerUntil,
+      word: String(word),
+    }))
+    if (read.length === 0 || read.some(({ signsFrom, formerUntil }) => !Number.isFinite(signsFrom + formerUntil)))
+      throw new TypeError()
     return read
   } catch {
     // Making another in its place would cut every pod off; the text holds keys and is not shown.

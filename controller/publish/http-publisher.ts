@@ -57,6 +57,7 @@ export class HttpPublisher implements Publisher {
   #sequence = 0
   #round: { readonly round: Round; readonly snapshot: Snapshot } | undefined
   #sent = 0
+  #failures = 0
 
   constructor(options: HttpPublisherOptions) {
     this.#options = options
@@ -127,6 +128,11 @@ export class HttpPublisher implements Publisher {
     return this.#sent
   }
 
+  /** Pushes that failed, each attempt one. */
+  get failures(): number {
+    return this.#failures
+  }
+
   stop(): void {
     clearInterval(this.#heartbeat)
     this.#stopWatching()
@@ -190,6 +196,9 @@ export class HttpPublisher implements Publisher {
       random,
       mayPush: () => this.#options.leadership().leads,
       reached: () => this.#options.peers.reached(peer.uid),
+      failed: () => {
+        this.#failures++
+      },
       changed: onChange,
     })
     this.#lanes.set(peer.uid, lane)

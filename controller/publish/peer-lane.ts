@@ -32,6 +32,8 @@ export interface LaneOptions {
   readonly mayPush: () => boolean
   /** The pod answered, and was proven by its certificate. */
   readonly reached: () => void
+  /** A push failed; it is tried again. */
+  readonly failed: () => void
   /** Something in `state` changed. */
   readonly changed: () => void
 }
@@ -153,6 +155,7 @@ export class PeerLane {
       this.#reached = undefined
       this.#failures++
       this.#problem = error instanceof Error ? error.message : String(error)
+      this.#options.failed()
       this.#options.changed()
       await this.#pause()
     }

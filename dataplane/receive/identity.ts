@@ -1,5 +1,5 @@
 // The certificate of this pod: a key that never leaves the process, a request with the projected token to any controller,
-// renewed at a third of its life. Believes the authorities of the mounted file, and, until that changes, those that came
+// renewed at a third of its life, or when another authority signs. Believes the authorities of the mounted file, and, until that changes, those that came
 // with the certificate.
 import 'reflect-metadata'
 import { generateKeyPairSync, webcrypto, X509Certificate } from 'node:crypto'
@@ -39,6 +39,7 @@ export interface PodIdentityOptions {
 const CALL = { timeout: 10_000, idle: 10_000 }
 const FIRST_WAIT = 250
 const LONGEST_WAIT = 5_000
+const LONGEST_WAIT_FOR_SIGNER = 600_000
 const EC = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
 
 /** See the head of this file. */
@@ -46,6 +47,8 @@ export class PodIdentity {
   readonly #options: PodIdentityOptions
   #credentials: PeerCredentials | undefined
   #renewAt = 0
+  /** While another authority signs than that of the present certificate: when to ask, and how long to wait after that. */
+  #otherSigner: { askAt: number; wait: number } | undefined
   #authorities = ''
   /** The file as it was read last. */
   #file = ''
@@ -102,7 +105,15 @@ export class PodIdentity {
     this.#looking = true
     try {
       await this.#readAuthorities()
-      if (this.#options.now() >= this.#renewAt) await this.#renew()
+      const now = this.#options.now()
+      const other = this.#otherSigner
+      const asks = other !== undefined && now >= other.askAt
+      // A replica that is asked may not know it yet, and a former version names the newest first, not the one that signs.
+      if (asks) {
+        other.askAt = now + other.wait
+        other.wait = Math.min(other.wait * 2, LONGEST_WAIT_FOR_SIGNER)
+      }
+      if (asks || now >= this.#renewAt) await this.#renew()
     } finally {
       this.#looking = false
     }
@@ -129,6 +140,7 @@ export class PodIdentity {
       // Not all pods at one moment.
       this.#renewAt = now() + ((life.notAfter - now()) / 3) * (0.9 + random() / 10)
       this.#warned = ''
+      if (isSignedByFirst(answer.certificate, this.#file)) this.#otherSigner = undefined
       renewed(this.#credentials)
       return true
     } catch (error) {
@@ -146,6 +158,8 @@ export class PodIdentity {
       this.#authorities = text
       if (this.#credentials === undefined) return
       this.#credentials = { ...this.#credentials, authorities: text }
+      const signs = isSignedByFirst(this.#credentials.certificate, text)
+      this.#otherSigner = signs ? undefined : { askAt: 0, wait: this.#options.lookEvery }
       this.#options.renewed(this.#credentials)
     } catch (error) {
       this.#warn(error instanceof Error ? error.message : String(error))
@@ -164,6 +178,11 @@ function unite(...bundles: readonly string[]): string {
     (bundle) => bundle.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [],
   )
   return [...new Set(blocks)].map((block) => `${block}\n`).join('')
+}
+
+/** Whether the authority that a bundle names first has signed a certificate. */
+function isSignedByFirst(certificate: string, bundle: string): boolean {
+  return new X509Certificate(certificate).verify(new X509Certificate(bundle).publicKey)
 }
 
 function check(read: ReturnType<typeof readSigningAnswer>, release: string, uid: string): SigningAnswer {

@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { sealPool, sealShard } from '../../controller/compile/seal.ts'
-import { Authority, type AuthorityStore } from '../../controller/publish/authority.ts'
+import { Authority, type RotationRequest } from '../../controller/publish/authority.ts'
 import type { FormatWriter } from '../../controller/publish/content.ts'
 import { HttpPublisher, type Leadership } from '../../controller/publish/http-publisher.ts'
 import { type IdentityOptions, IdentityService } from '../../controller/publish/identity.ts'
@@ -30,16 +30,20 @@ export function sha256(text: string): string {
 }
 
 /** A store in memory. */
-export function memoryStore(): AuthorityStore & { content: Hidden<string> | undefined; version: number } {
+export function memoryStore() {
   const store = {
     content: undefined as Hidden<string> | undefined,
     version: 0,
+    request: undefined as RotationRequest | undefined,
+    progress: undefined as string | undefined,
     async load() {
-      return store.content === undefined ? undefined : { content: store.content, version: String(store.version) }
+      const { content, version, request } = store
+      return content === undefined ? undefined : { content, version: String(version), request }
     },
-    async save(content: Hidden<string>, version: string | undefined) {
+    async save(content: Hidden<string>, version: string | undefined, progress?: string) {
       if (version !== (store.content === undefined ? undefined : String(store.version))) return undefined
       store.content = content
+      store.progress = progress
       store.version++
       return String(store.version)
     },
@@ -190,6 +194,8 @@ export class PublishWorld {
   readonly tokens = new TestTokens()
   readonly authority: Authority
   readonly folder: string
+  /** Of the authority. */
+  readonly store = memoryStore()
   readonly #stops: (() => Promise<void>)[] = []
   #uids = 0
   /** Milliseconds that are added to the clock of the authority. */
@@ -200,7 +206,7 @@ export class PublishWorld {
     this.folder = folder
     this.authority = new Authority({
       release: RELEASE,
-      store: memoryStore(),
+      store: this.store,
       now: () => Date.now() + this.shift,
       publishBundle: async (pem) => {
         this.bundle = pem
