@@ -143,6 +143,8 @@ class ControlLoop implements Loop {
 
   wake(): void {
     this.#rest?.()
+    // What was handed over while this process did not lead was not published.
+    if (this.#options.replica !== undefined) this.#published = undefined
     this.#changed()
   }
 

@@ -111,6 +111,23 @@ describe('a pod', () => {
     }
   }, 60_000)
 
+  test('is told at once what was left out while its leader did not lead for a moment, and is not waited for meanwhile', async () => {
+    const world = await startWorld()
+    const controller = await world.controller()
+    await controller.publisher.publish(numbered(1), 1)
+    const pod = await world.pod([controller])
+    await until(allCurrent(controller, 1))
+    // The publication begins, and before anything is sent the lease has run out.
+    const publication = controller.publisher.publish(numbered(2), 2)
+    controller.leadership = { leads: false, fence: 1 }
+    const from = performance.now()
+    await publication
+    expect(performance.now() - from).toBeLessThan(5_000)
+    controller.leadership = { leads: true, fence: 1 }
+    await controller.publisher.publish(numbered(2), 2)
+    await until(() => pod.receiver.staging.active.root === rootOf(numbered(2)), 'the set that was left out')
+  })
+
   test('that lost its way is brought back by the next heartbeat or its own call', async () => {
     const world = await startWorld()
     const controller = await world.controller()

@@ -77,6 +77,24 @@ describe('a lease', () => {
     expect(a.fence()).toBeUndefined()
   })
 
+  test('a renewal that is stored too late goes on with its term, and the gap is told', async () => {
+    let offset = 0
+    const a = candidate('a', { now: () => performance.now() + offset })
+    await vi.advanceTimersByTimeAsync(10)
+    server.interfere = ({ method }) => {
+      // No timer runs meanwhile: the process was stopped.
+      if (method === 'PUT') offset = 8_500
+      return undefined
+    }
+    await vi.advanceTimersByTimeAsync(2_500)
+    expect(a.fence()).toBe(1)
+    expect(changes).toEqual([
+      ['a', 1],
+      ['a', undefined],
+      ['a', 1],
+    ])
+  })
+
   test('a lease that is let go is taken at the next try', async () => {
     const a = candidate('a')
     await vi.advanceTimersByTimeAsync(10)

@@ -162,6 +162,8 @@ class Candidate implements Lease {
     } catch (error) {
       this.#complain('written', String(error), error)
     }
+    // A renewal that comes too late goes on with the same term; what was left out between must be made up for.
+    this.#tell()
     this.#state = afterWrite(this.#state, write, outcome, sentAt, this.#times)
     if (typeof outcome !== 'string') this.#troubles.delete('written')
   }

@@ -149,6 +149,7 @@ export class HttpPublisher implements Publisher {
     }
     const former = this.#round
     if (former?.snapshot !== snapshot || former.round.position.fence !== fence) this.#open(snapshot, fence)
+    else for (const lane of this.#lanes.values()) lane.resume()
     const round = this.#round?.round
     await round?.over
     return [...this.#lanes.values()].flatMap((lane) => {

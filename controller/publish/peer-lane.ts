@@ -105,6 +105,11 @@ export class PeerLane {
     void this.#run()
   }
 
+  /** Goes on where a push was left out because this replica did not lead for a moment. */
+  resume(): void {
+    void this.#run()
+  }
+
   /** Asks the pod whether it still has what it had. */
   verify(): void {
     this.#reached = undefined
@@ -126,7 +131,12 @@ export class PeerLane {
       for (;;) {
         const round = this.#wanted
         if (this.#stopped || round === undefined || round === this.#reached) return
-        if (round.isSuperseded || !this.#options.mayPush()) return
+        if (round.isSuperseded) return
+        if (!this.#options.mayPush()) {
+          // Nobody waits for a pod to which nothing may be sent.
+          round.settle(this.peer.uid, false)
+          return
+        }
         await this.#try(round)
       }
     } finally {

@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { ask, quantile } from './request.ts'
 import type { LoadPlan, LoadReport } from './steady-load.ts'
 
-const { gateway, host, rate, keepAlive = true, tls } = workerData as LoadPlan
+const { gateway, host, path = '/', rate, keepAlive = true, tls } = workerData as LoadPlan
 const agent = new Agent({ keepAlive, maxSockets: 256 })
 const failures = new Map<string, number>()
 const times: number[] = []
@@ -35,7 +35,12 @@ parentPort?.once('message', () => {
 
 async function send(): Promise<void> {
   const from = performance.now()
-  const outcome = await ask(gateway, host, { agent, timeout: 30_000, ...(tls === undefined ? {} : { tls }) }).then(
+  const outcome = await ask(gateway, host, {
+    path,
+    agent,
+    timeout: 30_000,
+    ...(tls === undefined ? {} : { tls }),
+  }).then(
     ({ status, headers }) => (status === 200 ? undefined : `${status} ${String(headers['x-atrium-error'] ?? '')}`),
     (error: unknown) => (error instanceof Error ? error.message : String(error)),
   )

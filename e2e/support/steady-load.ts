@@ -6,6 +6,8 @@ import type { GatewayAddress } from './installation.ts'
 export interface LoadPlan {
   readonly gateway: GatewayAddress
   readonly host: string
+  /** Default: /. */
+  readonly path?: string
   /** Requests in a second. */
   readonly rate: number
   /** Connections are kept and used again, as browsers and proxies do; else each request has its own. Default: kept. */
