@@ -19,7 +19,7 @@ export interface MetricSources {
   /** Status writes that wait, bytes sent to pods, pushes that failed, pods by state. */
   readonly statusWaiting: () => number
   readonly sentBytes: () => number
-  readonly pushFailures: () => number
+  readonly pushFailures: () => ReadonlyMap<string, number>
   readonly pods: () => readonly { readonly state: string }[]
 }
 
@@ -110,7 +110,10 @@ export function createControllerMetrics(sources: MetricSources): ControllerMetri
         ),
         familyText(PODS, podSamples(sources.pods())),
         familyText(SENT, [one(sources.sentBytes())]),
-        familyText(FAILURES, [one(sources.pushFailures())]),
+        familyText(
+          FAILURES,
+          [...sources.pushFailures()].map(([reason, value]) => ({ labels: { reason }, value })),
+        ),
         familyText(WAITING, [one(sources.statusWaiting())]),
         familyText(CPU, [one((user + system) / 1e6)]),
         familyText(MEMORY, [one(rss)]),

@@ -14,7 +14,7 @@ import {
 } from './support/installation.ts'
 import { apply, kubectl } from './support/kubectl.ts'
 import { MarkedRoutes, type MarkWatch } from './support/marked-routes.ts'
-import { askForAnother, bundle, notSignedBy, progress } from './support/release-authority.ts'
+import { askForAnother, bundle, notSignedBy, progress, pushFailures } from './support/release-authority.ts'
 import { ask, askUntil } from './support/request.ts'
 import { type LoadPlan, loadText, startLoad } from './support/steady-load.ts'
 import { makeTenant, removeTenant, routeOf } from './support/tenant.ts'
@@ -93,8 +93,8 @@ test('another authority of the release', { timeout: TIME + 600_000 }, async () =
   let slowest = 0
   let edits = 0
   /** Edits, four times a second, until something holds; every pod that is watched has to follow. */
-  const editUntil = async (what: string, holds: () => boolean | Promise<boolean>) => {
-    for (const end = performance.now() + 300_000; !(await holds()); ) {
+  const editUntil = async (what: string, holds: () => boolean) => {
+    for (const end = performance.now() + 300_000; !holds(); ) {
       if (performance.now() > end) throw new Error(`not in time: ${what}; ${progress()}`)
       const began = performance.now()
       const mark = await routes.edit()
@@ -125,33 +125,33 @@ test('another authority of the release', { timeout: TIME + 600_000 }, async () =
       await watchPods()
       const [former = ''] = bundle()
       const failed: number[] = []
-      let from = await pushFailures()
-      const count = async () => void failed.push((await pushFailures()) - from)
+      let from = pushFailures()
+      const count = () => failed.push(pushFailures() - from)
       const began = performance.now()
       const seconds = () => ((performance.now() - began) / 1_000).toFixed(0)
       const times: string[] = []
       const word = askForAnother(OVERLAP)
       await editUntil('two authorities are shown', () => bundle().length === 2)
       times.push(`shown after ${seconds()} s`)
-      await count()
+      count()
       await replacePods((isLeader) => !isLeader)
-      from = await pushFailures()
+      from = pushFailures()
       await editUntil('the new one signs', () => bundle()[0] !== former)
       times.push(`signs after ${seconds()} s`)
-      await count()
+      count()
       await replacePods((isLeader) => isLeader)
-      from = await pushFailures()
+      from = pushFailures()
       const [next = ''] = bundle()
-      await editUntil('all have a leaf of it', async () => (await notSignedBy(next)).length === 0)
+      await editUntil('all have a leaf of it', () => notSignedBy(next).length === 0)
       times.push(`all signed by it after ${seconds()} s`)
       expect(bundle(), 'the former is believed until all have a new leaf').toContain(former)
       await editUntil('the former is forgotten', () => progress() === `${word}: done`)
       times.push(`the former forgotten after ${seconds()} s`)
       const last = performance.now()
       await editUntil('and a while after that', () => performance.now() - last > 15_000)
-      await count()
+      count()
       expect(bundle()).toEqual([next])
-      expect(await notSignedBy(next)).toEqual([])
+      expect(notSignedBy(next)).toEqual([])
       console.log(
         `another authority: ${times.join(', ')}; ${edits} edits, the slowest on all pods after ${slowest.toFixed(0)} ms; pushes that failed: ${failed.join(', ')}`,
       )
@@ -163,17 +163,6 @@ test('another authority of the release', { timeout: TIME + 600_000 }, async () =
     api.close()
   }
 })
-
-/** Pushes that failed so far, of all controllers that are there. */
-async function pushFailures(): Promise<number> {
-  const counts = await Promise.all(
-    podsOf('controller').map(async ({ status }) => {
-      const text = await (await fetch(`http://${status.podIP}:9903/metrics`)).text()
-      return Number(/^atrium_push_failures_total (\d+)$/m.exec(text)?.[1] ?? Number.NaN)
-    }),
-  )
-  return counts.reduce((sum, each) => sum + each, 0)
-}
 
 /** Runs something a while after the load began; whatever failed fails the test. */
 async function nothingFails(plan: Partial<LoadPlan>, run: () => void | Promise<void>): Promise<void> {

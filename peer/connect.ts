@@ -39,7 +39,9 @@ export function connectPeer(options: ConnectOptions): Promise<TLSSocket> {
       socket.destroy()
       reject(error)
     }
-    const timer = setTimeout(() => fail(new Error(`no connection within ${timeout} ms`)), timeout)
+    const timer = setTimeout(() => {
+      fail(Object.assign(new Error(`no connection within ${timeout} ms`), { code: 'ETIMEDOUT' }))
+    }, timeout)
     socket.once('error', fail)
     socket.once('close', () => fail(new Error('the connection was closed during the handshake')))
     socket.once('secureConnect', () => {

@@ -350,7 +350,7 @@ describe('metrics', () => {
       tenantOf: () => undefined,
       statusWaiting: () => 3,
       sentBytes: () => 9,
-      pushFailures: () => 2,
+      pushFailures: () => new Map([['Refused', 2]]),
       pods: () => [{ state: 'current' }, { state: 'failing' }],
     })
     const answer = (version: string) => [
@@ -361,6 +361,7 @@ describe('metrics', () => {
     metrics.stop()
     expect(text).toContain('atrium_shard_refusals_total{tenant="acme"} 2\n')
     expect(text).toContain('atrium_pods{state="failing"} 1\n')
+    expect(text).toContain('atrium_push_failures_total{reason="Refused"} 2\n')
     const names = [...text.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name)
     expect(new Set(names).size).toBe(names.length)
     for (const line of text.split('\n')) expect(line).toMatch(/^(#.*|[a-z_]+(\{.*\})? \S+|)$/)

@@ -9,6 +9,7 @@ import { CURRENT_FORMAT, type FormatWriter, SnapshotContent } from './content.ts
 import { type LaneState, PeerLane } from './peer-lane.ts'
 import type { Peer, Peers } from './peers.ts'
 import type { PodAcknowledgement, Publisher } from './publisher.ts'
+import { PUSH_FAILURES, type PushFailure } from './push-failure.ts'
 import type { PushSource } from './push-to-peer.ts'
 import { Round } from './round.ts'
 
@@ -57,7 +58,7 @@ export class HttpPublisher implements Publisher {
   #sequence = 0
   #round: { readonly round: Round; readonly snapshot: Snapshot } | undefined
   #sent = 0
-  #failures = 0
+  readonly #failures = new Map<PushFailure, number>(PUSH_FAILURES.map((why) => [why, 0]))
 
   constructor(options: HttpPublisherOptions) {
     this.#options = options
@@ -128,8 +129,8 @@ export class HttpPublisher implements Publisher {
     return this.#sent
   }
 
-  /** Pushes that failed, each attempt one. */
-  get failures(): number {
+  /** Pushes that failed, each attempt one, by why. */
+  get failures(): ReadonlyMap<PushFailure, number> {
     return this.#failures
   }
 
@@ -197,9 +198,7 @@ export class HttpPublisher implements Publisher {
       random,
       mayPush: () => this.#options.leadership().leads,
       reached: () => this.#options.peers.reached(peer.uid),
-      failed: () => {
-        this.#failures++
-      },
+      failed: (why) => this.#failures.set(why, (this.#failures.get(why) ?? 0) + 1),
       changed: onChange,
     })
     this.#lanes.set(peer.uid, lane)

@@ -6,6 +6,7 @@ import { PeerCaller } from '../../peer/call.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
 import type { PushAcknowledgement, SetName } from '../../model/push.ts'
 import type { Peer } from './peers.ts'
+import { type PushFailure, pushFailureOf } from './push-failure.ts'
 import { type PushSource, PushSuperseded, pushTo } from './push-to-peer.ts'
 import type { Round } from './round.ts'
 
@@ -33,7 +34,7 @@ export interface LaneOptions {
   /** The pod answered, and was proven by its certificate. */
   readonly reached: () => void
   /** A push failed; it is tried again. */
-  readonly failed: () => void
+  readonly failed: (why: PushFailure) => void
   /** Something in `state` changed. */
   readonly changed: () => void
 }
@@ -165,7 +166,7 @@ export class PeerLane {
       this.#reached = undefined
       this.#failures++
       this.#problem = error instanceof Error ? error.message : String(error)
-      this.#options.failed()
+      this.#options.failed(pushFailureOf(error))
       this.#options.changed()
       await this.#pause()
     }

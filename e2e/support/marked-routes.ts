@@ -15,6 +15,7 @@ export class MarkedRoutes {
   readonly #api: Api
   readonly #tenants: readonly string[]
   #mark = 0
+  #last: Promise<unknown> = Promise.resolve()
 
   constructor(api: Api, tenants: readonly string[]) {
     this.#api = api
@@ -36,11 +37,16 @@ export class MarkedRoutes {
     ])
   }
 
-  /** Gives all Routes the next number, at once; resolves with it when the API server has all. */
-  async edit(): Promise<number> {
+  /** Gives all Routes the next number, one edit after the other; resolves with it when the API server has all. */
+  edit(): Promise<number> {
     const mark = ++this.#mark
-    await this.#each((tenant) => ['PATCH', `${ownPath('routes', tenant)}/marked`, { spec: { rules: rules(mark) } }])
-    return mark
+    const body = { spec: { rules: rules(mark) } }
+    const edit = this.#last.then(async () => {
+      await this.#each((tenant) => ['PATCH', `${ownPath('routes', tenant)}/marked`, body])
+      return mark
+    })
+    this.#last = edit.catch(() => undefined)
+    return edit
   }
 
   /** Begins to ask a pod. */
@@ -107,7 +113,7 @@ export class MarkWatch {
       const { status, headers } = await ask(this.#gateway, hostOf(tenant), {
         path,
         agent: this.#agent,
-        timeout: 10_000,
+        timeout: 30_000,
       })
       const mark = Number(headers[HEADER])
       const former = this.#marks.get(tenant) ?? 0
