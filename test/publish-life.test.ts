@@ -234,6 +234,26 @@ describe('the authority of the release, when somebody asks for another', () => {
   }, 30_000)
 })
 
+describe('an authority that took the place of another at once', () => {
+  test('gives the pods that run certificates of its own', async () => {
+    const world = await startWorld()
+    const first = await world.controller()
+    const controllers = [`127.0.0.1:${first.listener.port}`]
+    const pod = await world.pod([first], { lookEvery: 20, controllers })
+    await first.publisher.publish(numbered(1), 1)
+    await until(allCurrent(first, 1))
+    const before = pod.receiver.certificate()
+    await first.stop()
+    await world.replaceAuthority()
+    const second = await world.controller({ leads: true, fence: 2 })
+    controllers.splice(0, 1, `127.0.0.1:${second.listener.port}`)
+    await until(() => pod.receiver.certificate() !== before)
+    await second.publisher.publish(numbered(2), 2)
+    await until(allCurrent(second, 1))
+    expect(pod.receiver.staging.active.root).toBe(rootOf(numbered(2)))
+  }, 30_000)
+})
+
 describe('a pod that lies', () => {
   const answers: Record<string, (path: string, body: string) => { status?: number; text: string }> = {
     'speaks no JSON': () => ({ text: 'hello' }),

@@ -223,8 +223,9 @@ async function unreachable(
     return String(Object(Object(each).metadata).name)
   })
   const others = names.filter((name) => name !== `${release}-controller` && name !== `${release}-dataplane`)
-  const hint =
-    others.length > 0 && others.length === names.length
+  const hint = away.some(({ problem }) => problem.includes('certificate'))
+    ? 'its certificate is of an authority that is believed no more; it asks for another within a minute or two, else delete the pod'
+    : others.length > 0 && others.length === names.length
       ? `NetworkPolicy ${others.join(', ')} is in ${releaseNamespace} and none of Atrium's: set networkPolicy.enabled`
       : `something between the pods keeps controllers from TCP port ${PEER_PORT}: a firewall of nodes, a policy of the network plugin${others.length > 0 ? `, NetworkPolicy ${others.join(', ')}` : ''}`
   const named = away.slice(0, MOST_SAID).map(({ name, address }) => `${name} (${address})`)

@@ -192,10 +192,10 @@ export class TestTokens {
 /** A release with what all its parts share. */
 export class PublishWorld {
   readonly tokens = new TestTokens()
-  readonly authority: Authority
+  authority: Authority
   readonly folder: string
   /** Of the authority. */
-  readonly store = memoryStore()
+  store = memoryStore()
   readonly #stops: (() => Promise<void>)[] = []
   #uids = 0
   /** Milliseconds that are added to the clock of the authority. */
@@ -204,15 +204,7 @@ export class PublishWorld {
 
   private constructor(folder: string) {
     this.folder = folder
-    this.authority = new Authority({
-      release: RELEASE,
-      store: this.store,
-      now: () => Date.now() + this.shift,
-      publishBundle: async (pem) => {
-        this.bundle = pem
-        await writeFile(this.authorityFile, pem)
-      },
-    })
+    this.authority = this.#newAuthority()
   }
 
   /** @param shift milliseconds that are added to the clock of the authority. */
@@ -221,6 +213,25 @@ export class PublishWorld {
     world.shift = shift
     await world.authority.maintain()
     return world
+  }
+
+  /** As if what was stored of the authority were gone, and every controller with it. */
+  async replaceAuthority(): Promise<void> {
+    this.store = memoryStore()
+    this.authority = this.#newAuthority()
+    await this.authority.maintain()
+  }
+
+  #newAuthority(): Authority {
+    return new Authority({
+      release: RELEASE,
+      store: this.store,
+      now: () => Date.now() + this.shift,
+      publishBundle: async (pem) => {
+        this.bundle = pem
+        await writeFile(this.authorityFile, pem)
+      },
+    })
   }
 
   get authorityFile(): string {
