@@ -167,7 +167,7 @@ function readme(values: readonly ChartValue[]): string {
 Two Deployments (controller, dataplane), three Services (clients, controllers among themselves, the controller's API), the
 CRDs, and what fences them in: roles, admission policies, NetworkPolicies, budgets. No hooks, no webhooks, nothing random: two
 renders are the same bytes. The controller makes the release's certificate authority itself; dataplane pods wait for it. It is replaced by age, or when you
-annotate its Secret: [the authority of a release](../../docs/operations.md#the-authority-of-a-release-in-a-cluster).
+annotate its Secret: [the authority of the release](../../docs/cluster.md#the-authority-of-the-release).
 
 CRDs are upgraded with the chart and stay, with every object of theirs, when it is uninstalled. The pods run under the
 restricted profile of Pod Security. The dataplane has no rights at the API server at all.
