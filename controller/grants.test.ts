@@ -12,17 +12,19 @@ describe('grants', () => {
   let server: ObjectServer
   let grants: Grants
   let fence: number | undefined
+  let warnings: string[]
 
   beforeEach(() => {
     server = new ObjectServer()
     fence = 1
+    warnings = []
     grants = createGrants({
       api: server,
       namespace: 'atrium-system',
       serviceAccount: 'atrium-controller',
       labels: {},
       fence: () => fence,
-      warn: () => undefined,
+      warn: (message) => warnings.push(message),
       limits: LIMITS,
       againMs: 60_000,
     })
@@ -95,6 +97,16 @@ describe('grants', () => {
     grants.update(world({ 'acme-1': 'acme' }))
     await grants.grant('acme-1')
     expect(server.objects.has(binding('acme-1'))).toBe(true)
+  })
+
+  test('admission that has not seen the label yet is asked again without a word', async () => {
+    let refusals = 2
+    server.interfere = (call) => (call.method === 'POST' && refusals-- > 0 ? failure(422, 'Invalid') : undefined)
+    grants.lead(true)
+    grants.update(world({ 'acme-1': 'acme' }))
+    await grants.grant('acme-1')
+    expect(server.objects.has(binding('acme-1'))).toBe(true)
+    expect(warnings).toEqual([])
   })
 
   test('a standby writes nothing and waits for the leader', async () => {

@@ -51,7 +51,11 @@ export const READS_SECRETS = 'atrium-reads-secrets'
 
 const LIMITS: WriteLimits = { perSecond: 50, burst: 50, objectMs: 0, backoffMs: 100, backoffMostMs: 30_000 }
 const AGAIN_MS = 300_000
-const AT_ONCE = 4
+const AT_ONCE = 8
+/** What the admission policy answers where the namespace has no label. */
+const INVALID = 422
+const LABEL_SEEN_MS = 50
+const LABEL_TRIES = 4
 const TIMEOUT_MS = 10_000
 const MAX_LABEL = 63
 
@@ -79,8 +83,6 @@ class NamespaceGrants implements Grants {
   #timer: NodeJS.Timeout | undefined
   #again: NodeJS.Timeout | undefined
   readonly #troubles = new Set<string>()
-  /** Labelled a moment ago: the API server's own admission may not have seen it yet. */
-  readonly #fresh = new Set<string>()
 
   constructor(options: GrantsOptions) {
     this.#options = options
@@ -151,7 +153,6 @@ class NamespaceGrants implements Grants {
   }
 
   #forget(name: string): void {
-    this.#fresh.delete(name)
     this.#queue.delete(name)
     this.#bound.delete(name)
   }
@@ -194,7 +195,6 @@ class NamespaceGrants implements Grants {
     } catch (error) {
       queue.failed(namespace, performance.now(), Math.random())
       const message = error instanceof Error ? error.message : String(error)
-      if (this.#fresh.delete(namespace)) return
       if (this.#troubles.has(message)) return
       if (this.#troubles.size > 100) this.#troubles.clear()
       this.#troubles.add(message)
@@ -207,10 +207,10 @@ class NamespaceGrants implements Grants {
     const wanted = tenant !== undefined && this.#referenced.has(namespace)
     if (!wanted && this.#bound.get(namespace) !== false) await this.#unbind(namespace)
     const value = tenant === undefined ? undefined : labelValue(tenant)
-    if (this.#namespaces?.has(namespace) === true && label !== value) await this.#label(namespace, value)
+    const labelled = this.#namespaces?.has(namespace) === true && label !== value
+    if (labelled) await this.#label(namespace, value)
     if (!wanted) return
-    if (this.#bound.get(namespace) !== true) await this.#bind(namespace)
-    this.#fresh.delete(namespace)
+    if (this.#bound.get(namespace) !== true) await this.#bind(namespace, labelled)
     this.#release(namespace, undefined)
   }
 
@@ -220,12 +220,21 @@ class NamespaceGrants implements Grants {
     const { status } = await this.#call({ method: 'PATCH', path, contentType: PATCH_TYPES.merge, body })
     if (status !== 200 && status !== 404)
       throw new Error(`the label of ${namespace}: the API server answered ${status}`)
-    if (value !== undefined) this.#fresh.add(namespace)
   }
 
-  async #bind(namespace: string): Promise<void> {
+  async #bind(namespace: string, labelled: boolean): Promise<void> {
     const body = this.#binding(namespace)
-    const { status } = await this.#call({ method: 'POST', path: collectionPath(namespace), body })
+    const post = () => this.#call({ method: 'POST', path: collectionPath(namespace), body })
+    let { status } = await post()
+    // Admission reads the label from a cache of its own, which is a little behind.
+    for (
+      let tries = 0;
+      labelled && status === INVALID && tries < LABEL_TRIES && this.#options.fence() !== undefined;
+      tries++
+    ) {
+      await new Promise((resolve) => setTimeout(resolve, LABEL_SEEN_MS))
+      status = (await post()).status
+    }
     if (status === 409) {
       const there = await this.#call({ path: bindingPath(namespace) })
       if (there.status === 200 && sameBinding(there.body, body)) {

@@ -74,6 +74,18 @@ export function scaleSlice(tenant: number, slice: number, perTenant: number, rea
   }
 }
 
+/** Whether an earlier run left it all. */
+export async function isThere(api: AdminApi, size: ScaleSize): Promise<boolean> {
+  const last = Math.max(1, Math.round(size.routes / size.tenants)) - 1
+  const found = await api.call(
+    'GET',
+    `${ownPath('routes', tenantName(size.tenants - 1))}/r${last}`,
+    undefined,
+    [200, 404],
+  )
+  return Object(found)['kind'] === 'Route'
+}
+
 /** Makes everything. Tells how long each kind took. */
 export async function makeWorld(api: AdminApi, size: ScaleSize, told: (line: string) => void): Promise<void> {
   const { tenants } = size
