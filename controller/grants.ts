@@ -3,6 +3,7 @@
 // is referenced and takes away where nothing is; an admission policy of the chart holds it to namespaces with the label.
 // controller/cluster.ts joins it with the source, which asks for a grant before it reads.
 import { type ApiCall, type ApiCalls, FIELD_MANAGER, PATCH_TYPES } from './api-calls.ts'
+import { Turns } from './sources/kubernetes/turns.ts'
 import { type WriteLimits, WriteQueue } from './write-queue.ts'
 
 export interface GrantsOptions {
@@ -77,6 +78,8 @@ class NamespaceGrants implements Grants {
   readonly #waiters = new Map<string, Waiter[]>()
   /** Whether the RoleBinding stands, as far as is known. */
   readonly #bound = new Map<string, boolean>()
+  /** Those who do not lead only look. */
+  readonly #looks = new Turns(() => ({ everyMs: 0, burst: 1, perKey: AT_ONCE, overall: AT_ONCE }))
   #queue: WriteQueue
   #leads = false
   #busy = 0
@@ -108,7 +111,7 @@ class NamespaceGrants implements Grants {
   async grant(namespace: string): Promise<void> {
     this.#referenced.add(namespace)
     if (!this.#leads) {
-      const { status } = await this.#call({ path: bindingPath(namespace) })
+      const status = await this.#look(namespace)
       if (status !== 200) throw new Error(`no rights in ${namespace} yet`)
       return
     }
@@ -118,6 +121,15 @@ class NamespaceGrants implements Grants {
       this.#queue.add(namespace, 0)
       this.#pump()
     })
+  }
+
+  async #look(namespace: string): Promise<number> {
+    const done = await this.#looks.take('')
+    try {
+      return (await this.#call({ path: bindingPath(namespace) })).status
+    } finally {
+      done()
+    }
   }
 
   revoke(namespace: string): void {

@@ -7,6 +7,7 @@ import { type Edit, KindCache } from './kind-cache.ts'
 import { API_RESOURCES } from './kinds.ts'
 import type { MaterialNames } from './references.ts'
 import { Reflector } from './reflector.ts'
+import { Turns } from './turns.ts'
 import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
 import type { WatchStatus } from './watch-status.ts'
 
@@ -38,6 +39,11 @@ interface NamespaceWatches {
 /** Rights that come only when this replica leads must not hold up everybody else's first state. */
 const REFUSED_MS = 1_500
 const SETTLE_EVERY_MS = 10
+/**
+ * Lists and beginnings of watches at once. The API server queues a few hundred calls of one account and answers 429 to the
+ * rest, and among the rest would be the lease.
+ */
+const AT_ONCE = 24
 
 type MaterialKind = 'Secret' | 'ConfigMap'
 
@@ -47,6 +53,7 @@ export class MaterialWatches {
   readonly #timing: ReflectorTiming
   readonly #namespaces = new Map<string, NamespaceWatches>()
   readonly #ending = new Set<Promise<void>>()
+  readonly #turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: AT_ONCE, overall: AT_ONCE }))
   #stopped = false
 
   constructor(options: MaterialWatchesOptions) {
@@ -152,7 +159,9 @@ export class MaterialWatches {
       namespace,
       ...(selector === undefined ? {} : { fieldSelector: selector }),
       shared: true,
-      timing: this.#timing,
+      turn: () => this.#turns.take(''),
+      waitsForRights: this.#options.grant !== undefined,
+      timing: { ...this.#timing, backoff: this.#timing.materialBackoff },
       onStatus: this.#options.onStatus,
     })
   }
@@ -170,7 +179,7 @@ export class MaterialWatches {
 
   async #grant(namespace: string): Promise<void> {
     const { grant } = this.#options
-    const backoff = new Backoff(this.#timing.backoff)
+    const backoff = new Backoff(this.#timing.materialBackoff)
     while (grant !== undefined && !this.#stopped && this.#namespaces.has(namespace)) {
       try {
         await grant(namespace)

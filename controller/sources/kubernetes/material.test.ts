@@ -182,6 +182,29 @@ describe('material', () => {
     await until(() => api.watches('secrets').length === count)
   })
 
+  test('many namespaces without rights are no storm, and are read at once when the rights come', async () => {
+    const count = 100
+    for (let index = 0; index < count; index++) {
+      put(api, namespace(`n${index}`))
+      put(api, secret(`n${index}`, 'tls', { 'tls.crt': String(index) }))
+      put(api, route(`n${index}`, 'one', { certificateRefs: [{ name: 'tls' }] }))
+    }
+    let granted = false
+    const grants: (() => void)[] = []
+    api.faults = { answer: ({ plural }) => (plural === 'secrets' && !granted ? { status: 403 } : undefined) }
+    await start({
+      firstMaterialMs: 500,
+      timing: { materialBackoff: { baseMs: 30_000, maxMs: 30_000 }, eagerMs: 5_000, quietWatchSeconds: [30, 30] },
+      grant: () => new Promise((resolve) => grants.push(resolve)),
+    })
+    await until(() => secretRequests().length >= count)
+    await sleep(300)
+    expect(secretRequests().length).toBeLessThan(count * 1.5)
+    granted = true
+    for (const grant of grants) grant()
+    await until(() => api.watches('secrets').length === count)
+  })
+
   test('goes back with the world, told by those who found out', async () => {
     put(api, namespace('a'))
     put(api, secret('a', 'tls', { 'tls.key': 'old key' }))

@@ -15,6 +15,10 @@ export interface ReflectorTiming {
   readonly headTimeoutMs: number
   readonly listTimeoutMs: number
   readonly backoff: BackoffTiming
+  /**
+   * The same for each of the many watches of Secrets and ConfigMaps: thousands that fail together must not be a storm.
+   */
+  readonly materialBackoff: BackoffTiming
   /** A watch that lived this long was none that fails at once. */
   readonly settledMs: number
   /**
@@ -42,6 +46,7 @@ export const REFLECTOR_TIMING: ReflectorTiming = {
   headTimeoutMs: 10_000,
   listTimeoutMs: 60_000,
   backoff: { baseMs: 250, maxMs: 30_000 },
+  materialBackoff: { baseMs: 2_000, maxMs: 30_000 },
   settledMs: 5_000,
   disbeliefMs: 10_000,
   disbeliefRetryMs: 1_000,

@@ -26,6 +26,10 @@ export interface ReflectorOptions {
   /** Watch over a shared HTTP/2 connection. */
   readonly shared?: boolean
   readonly timing?: Partial<ReflectorTiming>
+  /** Where many share one budget: resolves when this one may ask, with what gives its turn back. */
+  readonly turn?: () => Promise<() => void>
+  /** Failures are retried quickly only after `hurry`, not after the start: rights are not there before. */
+  readonly waitsForRights?: boolean
   /** Everything up to this version has been seen. */
   readonly onProgress?: (version: string) => void
   /** The world went back to an older version: others should list too. */
@@ -57,7 +61,8 @@ export class Reflector {
   #unreadable = 0
   #problem: string | undefined
   #failingSince: number | undefined
-  #startedAt = 0
+  /** From here on failures are retried quickly for a while. */
+  #eagerFrom = Number.NEGATIVE_INFINITY
   #pageSize: number
   #doubtedSince: number | undefined
   #absentOnce = false
@@ -82,7 +87,7 @@ export class Reflector {
 
   /** Begins; resolves at the first complete list, which may never come. */
   start(): Promise<void> {
-    this.#startedAt = performance.now()
+    if (this.#options.waitsForRights !== true) this.#eagerFrom = performance.now()
     this.#running ??= this.#run()
     this.#offReturn ??= this.#options.client.onReturn(() => this.#serverReturned())
     return this.synced()
@@ -113,6 +118,11 @@ export class Reflector {
 
   /** Ends a wait after a failure: its cause may be gone. */
   hurry(): void {
+    this.#eagerFrom = performance.now()
+    this.#resume()
+  }
+
+  #resume(): void {
     this.#backoff.reset()
     if (this.#paused) this.#interrupt?.()
   }
@@ -144,7 +154,7 @@ export class Reflector {
   async #run(): Promise<void> {
     while (!this.#abort.signal.aborted) {
       try {
-        if (this.#version === undefined) await this.#list()
+        if (this.#version === undefined) await this.#inTurn(() => this.#list())
         else if (this.#probeFirst) await this.#probe(this.#version)
         if (this.#version !== undefined) await this.#watch(this.#version)
       } catch (error) {
@@ -157,8 +167,17 @@ export class Reflector {
   #serverReturned(): void {
     clearTimeout(this.#hurryTimer)
     const wait = this.#options.shared === true ? Math.random() * this.#timing.returnSpreadMs : 0
-    this.#hurryTimer = setTimeout(() => this.hurry(), wait)
+    this.#hurryTimer = setTimeout(() => this.#resume(), wait)
     this.#hurryTimer.unref()
+  }
+
+  async #inTurn<Result>(ask: () => Promise<Result>): Promise<Result> {
+    const done = await this.#options.turn?.()
+    try {
+      return await ask()
+    } finally {
+      done?.()
+    }
   }
 
   async #fail(error: unknown): Promise<void> {
@@ -173,7 +192,7 @@ export class Reflector {
     if (changed) this.#options.onStatus?.()
     if (failure.wait === 'disbelief') return this.#pause(this.#timing.disbeliefRetryMs * (0.5 + Math.random()))
     const wait = this.#backoff.next(failure.retryAfterMs)
-    const eager = performance.now() - this.#startedAt < this.#timing.eagerMs && failure.retryAfterMs === 0
+    const eager = performance.now() - this.#eagerFrom < this.#timing.eagerMs && failure.retryAfterMs === 0
     await this.#pause(eager ? Math.min(wait, this.#timing.eagerRetryMs) : wait)
   }
 
@@ -354,18 +373,20 @@ export class Reflector {
     this.#interrupt = () => round.interrupt()
     try {
       const request = this.#request(this.#timing.headTimeoutMs)
-      const answer = await this.#options.client.watch({
-        ...request,
-        query: {
-          ...request.query,
-          watch: true,
-          resourceVersion: from,
-          allowWatchBookmarks: true,
-          timeoutSeconds: Math.max(1, Math.round(low + Math.random() * (high - low))),
-        },
-        onLine: (line) => this.#line(line, round),
-        onEnd: (failure) => round.end(failure),
-      })
+      const answer = await this.#inTurn(() =>
+        this.#options.client.watch({
+          ...request,
+          query: {
+            ...request.query,
+            watch: true,
+            resourceVersion: from,
+            allowWatchBookmarks: true,
+            timeoutSeconds: Math.max(1, Math.round(low + Math.random() * (high - low))),
+          },
+          onLine: (line) => this.#line(line, round),
+          onEnd: (failure) => round.end(failure),
+        }),
+      )
       this.#fresh = false
       if (!answer.open) {
         if (answer.response.status === 410) throw this.#expire()

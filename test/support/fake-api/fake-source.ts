@@ -20,6 +20,7 @@ export const SHORT_TIMING: Partial<ReflectorTiming> = {
   headTimeoutMs: 500,
   listTimeoutMs: 2_000,
   backoff: { baseMs: 10, maxMs: 100 },
+  materialBackoff: { baseMs: 10, maxMs: 100 },
   settledMs: 500,
   disbeliefMs: 300,
   disbeliefRetryMs: 50,
