@@ -7,7 +7,7 @@ import { FakeApi } from '../../../test/support/fake-api/api-server.ts'
 import { fakeSource, put, remove } from '../../../test/support/fake-api/fake-source.ts'
 import type { Kind, Partition, SourceObject } from '../../../model/resources.ts'
 import type { ApiClient } from './client.ts'
-import { findReferences, materialRefs } from './references.ts'
+import { findReferences, materialRefs, refersElsewhere } from './references.ts'
 import type { KubernetesSource, KubernetesSourceOptions } from './source.ts'
 
 let api: FakeApi
@@ -265,6 +265,21 @@ describe('references', () => {
   const names = (found: ReturnType<typeof findReferences>) =>
     Object.fromEntries([...found].map(([ns, { secrets, configMaps }]) => [ns, [[...secrets], [...configMaps]]]))
   const spaces = ['a', 'b'].map((name) => object('Namespace', '', name, undefined))
+
+  test('change with what a Tenant or Route says, with Namespaces that come or go, with any grant; not with labels', () => {
+    const tls = { tls: { certificateRefs: [{ name: 'one' }] } }
+    const before = object('Route', 'a', 'r', tls)
+    const same = object('Route', 'a', 'r', { ...tls, rules: [] })
+    const other = object('Route', 'a', 'r', { tls: { certificateRefs: [{ name: 'two' }] } })
+    expect(refersElsewhere('Route', before, same)).toBe(false)
+    expect(refersElsewhere('Route', before, other)).toBe(true)
+    expect(refersElsewhere('Route', before, undefined)).toBe(true)
+    expect(refersElsewhere('Tenant', undefined, object('Tenant', '', 't', {}))).toBe(false)
+    const space = object('Namespace', '', 'a', {})
+    expect(refersElsewhere('Namespace', space, object('Namespace', '', 'a', {}))).toBe(false)
+    expect(refersElsewhere('Namespace', undefined, space)).toBe(true)
+    expect(refersElsewhere('ReferenceGrant', space, space)).toBe(true)
+  })
 
   test('are found whatever else a spec says', () => {
     for (const spec of [undefined, null, 5, 'x', [], { tls: 7 }, { tls: { certificateRefs: {} } }]) {

@@ -1,6 +1,6 @@
 // Which Secrets and ConfigMaps are referred to, from the specs of Tenants and Routes as they were written. Pure.
 // Decides only what is worth reading; whether a reference may be used, compile judges. source.ts watches what comes out.
-import type { Partition, SourceObject } from '../../../model/resources.ts'
+import type { Kind, Partition, SourceObject } from '../../../model/resources.ts'
 import { isRecord, listIn, recordIn, textIn } from './raw.ts'
 
 /** Names by kind in one namespace. */
@@ -38,6 +38,19 @@ export function materialRefs(object: SourceObject): readonly MaterialRef[] {
   for (const ref of certificates) add(ref, 'Secret')
   if (from === 'Route') for (const ref of authorities) add(ref, 'ConfigMap')
   return refs
+}
+
+/** Whether an edit of a Tenant, Route, Namespace or ReferenceGrant can change what `findReferences` finds. */
+export function refersElsewhere(
+  kind: Kind,
+  before: SourceObject | undefined,
+  after: SourceObject | undefined,
+): boolean {
+  // Of a Namespace only whether it is there counts; labels come and go by the thousand.
+  if (kind === 'Namespace') return (before === undefined) !== (after === undefined)
+  if (kind === 'ReferenceGrant') return true
+  const refs = (object: SourceObject | undefined) => (object === undefined ? [] : materialRefs(object))
+  return JSON.stringify(refs(before)) !== JSON.stringify(refs(after))
 }
 
 /** The references of all Tenants and Routes of a partition. */

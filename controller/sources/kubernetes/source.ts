@@ -9,7 +9,7 @@ import { readNamespacePolicies, readTenant } from './barrier-reads.ts'
 import { type Edit, KindCache } from './kind-cache.ts'
 import { API_RESOURCES, WHOLE_KINDS } from './kinds.ts'
 import { MaterialWatches } from './material-watches.ts'
-import { findReferences, type MaterialRef, partitionRefs } from './references.ts'
+import { findReferences, type MaterialRef, partitionRefs, refersElsewhere } from './references.ts'
 import { Reflector } from './reflector.ts'
 import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
 import { isAtLeast } from './resource-version.ts'
@@ -222,7 +222,11 @@ class ApiSource implements KubernetesSource {
 
   #set(edit: Edit): void {
     this.#table.set(edit.kind, edit.namespace, edit.name, edit.object)
-    if (REFERRING.has(edit.kind)) this.#referencesChanged = true
+    if (!this.#referencesChanged && REFERRING.has(edit.kind)) {
+      // Against the settled form: whatever came in between has been looked at too.
+      const before = this.#table.partitions.get(edit.namespace)?.objects.get(edit.kind)?.get(edit.name)
+      this.#referencesChanged = refersElsewhere(edit.kind, before, edit.object)
+    }
     this.#schedule()
   }
 
