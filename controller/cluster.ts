@@ -24,7 +24,7 @@ import { createControllerMetrics } from './metrics.ts'
 import { Authority } from './publish/authority.ts'
 import { HttpPublisher } from './publish/http-publisher.ts'
 import { IdentityService } from './publish/identity.ts'
-import { Peers } from './publish/peers.ts'
+import { type Peer, Peers } from './publish/peers.ts'
 import { openPodListener } from './publish/pod-listener.ts'
 import { createEventWriter, happenings } from './report/events.ts'
 import { createKubernetesWriter } from './report/kubernetes-writer.ts'
@@ -117,6 +117,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
   })
 
   const peers = new Peers(clock.monotonic)
+  const isHere = ({ uid }: Peer) => !peers.hasLeft(uid)
   const authority = new Authority({
     release,
     store: createAuthorityStore(place),
@@ -185,7 +186,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     writer,
     grants,
     events,
-    pods: () => ({ acknowledgements: publisher.acknowledgements(), known: peers.all().length }),
+    pods: () => ({ acknowledgements: publisher.acknowledgements(), known: peers.all().filter(isHere).length }),
     leads: () => loop.fence() !== undefined,
     now: clock.now,
   })
@@ -208,7 +209,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     statusWaiting: () => writer.waiting(),
     sentBytes: () => publisher.sentBytes,
     pushFailures: () => publisher.failures,
-    pods: () => publisher.pods(),
+    pods: () => publisher.pods().filter(({ peer }) => isHere(peer)),
   })
 
   function changeRole(now: number | undefined): void {

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { text as readAll } from 'node:stream/consumers'
 import { parse } from 'yaml'
 import { nearest } from '../../model/wording.ts'
 import { usageFailure } from '../exit.ts'
@@ -23,12 +24,13 @@ const CHARTS = ['../..', '../../..'].map((up) =>
   join(import.meta.dirname, up, 'charts', 'atrium', 'files', 'defaults.yaml'),
 )
 
-/** Reads a file of values; without one, the chart's own. Fails with 2 where it cannot be read. */
+/** Reads a file of values, `-` for stdin; without one, the chart's own. Fails with 2 where it cannot be read. */
 export async function readValues(file: string | undefined): Promise<ChartValues> {
   const chart = CHARTS.find((path) => existsSync(path))
   if (chart === undefined) throw usageFailure('The chart is not beside this command: run it from the repository.')
   const defaults = Object(parse(await readFile(chart, 'utf8')))
-  const text = file === undefined ? '' : await readFile(file, 'utf8').catch(() => undefined)
+  const text =
+    file === undefined ? '' : await (file === '-' ? readStdin() : readFile(file, 'utf8')).catch(() => undefined)
   if (text === undefined) throw usageFailure(`--values: ${file} cannot be read.`)
   let given: unknown
   try {
@@ -40,6 +42,10 @@ export async function readValues(file: string | undefined): Promise<ChartValues>
     throw usageFailure(`--values: ${file} holds no map of values.`)
   }
   return chartValues(defaults, given)
+}
+
+async function readStdin(): Promise<string> {
+  return await readAll(process.stdin)
 }
 
 /** `defaults` by path; `given` as a tree. */

@@ -29,7 +29,10 @@ export function addCheck(program: Command): void {
     )
     .addOption(new Option('--pre', 'before the install'))
     .addOption(
-      flag('--values <file>', 'with --pre: values that it will be installed with (default: those of the chart)'),
+      flag(
+        '--values <file>',
+        'with --pre: values that it will be installed with, - for stdin (default: those of the chart)',
+      ),
     )
     .addOption(new Option('--probe', 'try by a pod whether NetworkPolicies are enforced; it is taken away again'))
     .addOption(new Option('--short', 'only what is not ok'))

@@ -50,7 +50,7 @@ export class LivePods {
     return [...this.#options.peers.all()].sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
-  /** Reads the same of every pod. Never rejects. */
+  /** Reads the same of every pod. Never rejects. A pod that has left and does not answer is none any more. */
   async readAll(path: string): Promise<readonly PodAnswer[]> {
     const pods = this.all()
     const answers: PodAnswer[] = []
@@ -60,7 +60,10 @@ export class LivePods {
         answers.push(await this.#readSafely(pod, path))
     }
     await Promise.all(Array.from({ length: Math.min(AT_ONCE, pods.length) }, work))
-    return answers.sort((a, b) => (a.pod.name < b.pod.name ? -1 : 1))
+    const { peers } = this.#options
+    return answers
+      .filter((answer) => 'value' in answer || !peers.hasLeft(answer.pod.uid))
+      .sort((a, b) => (a.pod.name < b.pod.name ? -1 : 1))
   }
 
   /** Reads JSON of one pod; `body` is posted. Rejects where it does not answer. */

@@ -34,6 +34,25 @@ describe('pods', () => {
     expect(events).toEqual(['+a@10.0.0.1', 'a has ?', '+b@10.0.0.2', '-a', '-b'])
   })
 
+  test('have left once the list has them no more, until they give a sign of life', () => {
+    const { clock, peers } = start()
+    clock.now = 1_000
+    peers.prove(peer('a', '10.0.0.1'))
+    expect(peers.hasLeft('a')).toBe(false)
+    peers.list([peer('a', '10.0.0.1'), peer('b', '10.0.0.2')])
+    clock.now = 2_000
+    peers.list([])
+    expect(['a', 'b', 'nobody'].map((uid) => peers.hasLeft(uid))).toEqual([true, false, false])
+    clock.now = 3_000
+    peers.list([])
+    peers.reached('a')
+    expect(peers.hasLeft('a')).toBe(false)
+    peers.list([peer('a', '10.0.0.1')])
+    clock.now = 4_000
+    peers.list([])
+    expect(peers.hasLeft('a')).toBe(true)
+  })
+
   test('that are reached stay, listed or not', () => {
     const { clock, peers } = start()
     peers.prove(peer('a', '10.0.0.1'))

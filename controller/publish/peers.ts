@@ -28,6 +28,8 @@ interface Entry {
   /** When it proved itself last, by the clock of this file. undefined: only listed. */
   provenAt: number | undefined
   listed: boolean
+  /** When it stood in the list no more, until it stands there again. */
+  leftAt: number | undefined
 }
 
 /** A pod that is not listed any more and was silent for this long is gone. Milliseconds. */
@@ -88,8 +90,22 @@ export class Peers {
       entry.listedName = name
       entry.peer = { ...entry.peer, name }
     }
-    for (const [uid, entry] of this.#entries) entry.listed = listed.has(uid)
+    for (const [uid, entry] of this.#entries) {
+      const isListed = listed.has(uid)
+      if (isListed) entry.leftAt = undefined
+      else if (entry.listed) entry.leftAt = this.#now()
+      entry.listed = isListed
+    }
     this.expire()
+  }
+
+  /**
+   * Whether a pod left the list and gave no sign of life since. Most likely it has ended; it is kept for a while all the
+   * same, because a list may be wrong. Who counts pods does not count it.
+   */
+  hasLeft(uid: string): boolean {
+    const entry = this.#entries.get(uid)
+    return entry?.leftAt !== undefined && (entry.provenAt ?? 0) <= entry.leftAt
   }
 
   /** Forgets pods that are not listed and gave no sign of life. Called now and then. */
@@ -113,7 +129,13 @@ export class Peers {
       this.#remove(peer.uid)
     }
     if (this.#entries.size >= MAX_PEERS) return undefined
-    const entry: Entry = { peer, listedName: known?.listedName, provenAt: undefined, listed: known?.listed ?? false }
+    const entry: Entry = {
+      peer,
+      listedName: known?.listedName,
+      provenAt: undefined,
+      listed: known?.listed ?? false,
+      leftAt: undefined,
+    }
     this.#entries.set(peer.uid, entry)
     for (const listener of this.#listeners) listener.added(peer)
     return entry
