@@ -224,7 +224,7 @@ async function unreachable(
   })
   const others = names.filter((name) => name !== `${release}-controller` && name !== `${release}-dataplane`)
   const hint = away.some(({ problem }) => problem.includes('certificate'))
-    ? 'its certificate is of an authority that is believed no more; it asks for another within a minute or two, else delete the pod'
+    ? 'its certificate is of an authority that is believed no more; it asks for another within two minutes, else delete the pod'
     : others.length > 0 && others.length === names.length
       ? `NetworkPolicy ${others.join(', ')} is in ${releaseNamespace} and none of Atrium's: set networkPolicy.enabled`
       : `something between the pods keeps controllers from TCP port ${PEER_PORT}: a firewall of nodes, a policy of the network plugin${others.length > 0 ? `, NetworkPolicy ${others.join(', ')}` : ''}`

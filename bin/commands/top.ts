@@ -1,4 +1,5 @@
 // `atrium top`: live figures of tenants over all dataplane pods, from two readings of the controller's API.
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
 import type { TopAnswer } from '../../controller/api/answers.ts'
 import { coresBetween, ORDERS, type Order, type Rates, ratesBetween } from '../cluster/rates.ts'
@@ -15,6 +16,16 @@ interface TopFlags extends CommonFlags, ServerFlags {
 }
 
 const BETWEEN_MS = 2_000
+const KEYS: Readonly<Record<string, Order>> = {
+  r: 'requests',
+  p: 'p99',
+  e: 'errors',
+  l: 'limited',
+  b: 'bytes',
+  i: 'in-flight',
+  c: 'connections',
+  n: 'name',
+}
 
 /** Adds the verb to the program. */
 export function addTop(program: Command): void {
@@ -23,7 +34,7 @@ export function addTop(program: Command): void {
     .summary('live figures by tenant')
     .description(
       'Requests, latencies, errors, refusals by limits, connections and endpoints of each tenant, over all dataplane ' +
-        'pods and the last 2 s. On a terminal it goes on until Ctrl-C; elsewhere, or with --once, it prints one sample. ' +
+        'pods and the last 2 s. On a terminal it goes on until q, and a key sorts it by something else; elsewhere, or with --once, it prints one sample. ' +
         'Latencies are read off buckets: 1, 2.5, 5, 10 … ms.',
     )
     .addOption(flag('-t, --tenant <name>', 'only this tenant'))
@@ -39,19 +50,62 @@ async function runTop(flags: TopFlags, terminal: Terminal): Promise<number> {
   const session = await openSession(flags)
   const path = flags.tenant === undefined ? '/api/v1/top' : `/api/v1/top?tenant=${encodeURIComponent(flags.tenant)}`
   const read = async () => (await session.json(path)) as TopAnswer
-  const goesOn = terminal.interactive && flags.once !== true && (flags.output ?? 'table') === 'table'
   try {
-    let before = await read()
-    for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS))
-      const after = await read()
-      if (goesOn) terminal.print('\u001b[2J\u001b[H')
-      await print({ before, after }, flags, terminal)
-      if (!goesOn) return EXIT_CODES.done
-      before = after
-    }
+    const goesOn = terminal.interactive && flags.once !== true && (flags.output ?? 'table') === 'table'
+    if (goesOn) return await goOn(read, flags, terminal)
+    const before = await read()
+    await sleep(BETWEEN_MS)
+    await print({ before, after: await read() }, flags, terminal)
+    return EXIT_CODES.done
   } finally {
     session.close()
+  }
+}
+
+/** Draws again and again, and at once when a key asks for another order. */
+async function goOn(read: () => Promise<TopAnswer>, flags: TopFlags, terminal: Terminal): Promise<number> {
+  const { onKeys } = await import('../../demo/keyboard.ts')
+  let by = flags.by
+  let pair: { readonly before: TopAnswer; readonly after: TopAnswer } | undefined
+  let ended = false
+  let wake = () => {}
+  const draw = async () => {
+    if (pair === undefined) return
+    terminal.print('\u001b[2J\u001b[H')
+    await print(pair, { ...flags, by }, terminal)
+    terminal.note(
+      terminal.paint('dim', 'sort: [r]eq/s [p]99 [e]rrors [l]imited [b]ytes [i]n-flight [c]onns [n]ame [q]uit'),
+    )
+  }
+  const stop = onKeys(process.stdin, (key) => {
+    if (key === 'q' || key === '\u0003') {
+      ended = true
+      wake()
+    }
+    const order = KEYS[key]
+    if (order === undefined) return
+    by = order
+    void draw()
+  })
+  try {
+    let before = await read()
+    while (!ended) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, BETWEEN_MS)
+        wake = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+      })
+      if (ended) break
+      const after = await read()
+      pair = { before, after }
+      await draw()
+      before = after
+    }
+    return EXIT_CODES.done
+  } finally {
+    stop()
   }
 }
 
