@@ -9,7 +9,7 @@ import { describeInstallation, type GatewayAddress, install, NAMESPACE, podsOf }
 import { kubectl } from './support/kubectl.ts'
 import { ask, quantile } from './support/request.ts'
 import { type AdminApi, forEach, openAdminApi } from './support/scale-api.ts'
-import { leaderMetrics, processFacts, secondsUntil, watchLoops } from './support/scale-measure.ts'
+import { leaderMetrics, processFacts, readMetrics, secondsUntil, watchLoops } from './support/scale-measure.ts'
 import {
   isThere,
   makeWorld,
@@ -169,6 +169,9 @@ async function settled(what: string, began: number): Promise<void> {
   for (const pod of podsOf('controller')) {
     const seconds = await secondsUntil(pod, 'controller.ready')
     console.log(`${what}: ${pod.metadata.name} first complete set ${seconds?.toFixed(1)} s after its process began`)
+  }
+  for (const metrics of [...(await readMetrics('controller')), ...(await readMetrics('dataplane'))]) {
+    console.log(`${what}: ${metrics.pod} used ${metrics.sum('process_cpu_seconds_total').toFixed(1)} s of CPU so far`)
   }
   expect(ready, 'Routes that are Ready').toBeGreaterThanOrEqual(wanted)
   for (const { metadata } of podsOf('dataplane')) {
