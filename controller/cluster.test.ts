@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { missingRealApi, must, type RealApi, startRealApi } from '../test/support/real-api.ts'
 import { POLICIES } from '../policies/index.ts'
 import { type ClusterController, startCluster } from './cluster.ts'
+import { ClusterKeyCache } from './cluster/reviews.ts'
 import { loadCredentials } from './sources/kubernetes/credentials.ts'
 
 const NAMESPACE = 'atrium-system'
@@ -143,6 +144,13 @@ describe.skipIf(missing !== undefined)(
         expect(text).toMatch(/atrium_objects\{kind="Route",ready="false"\} \d/)
       }, 10_000)
       expect((await fetch(`http://127.0.0.1:${replica.ports.health}/metrics`)).status).toBe(404)
+    })
+
+    test('the keys with which the cluster signs tokens can be had', { timeout: 60_000 }, async () => {
+      const keys = new ClusterKeyCache(real.client, (message, error) => notes.push(`${message} ${String(error)}`))
+      await keys.start()
+      keys.stop()
+      expect(keys.keys, notes.at(-1)).toMatchObject({ issuer: expect.any(String), keys: [{ kid: expect.any(String) }] })
     })
   },
 )
