@@ -34,7 +34,7 @@ const VALUES = [
 const LIVE = 'live'
 const AT_ONCE = 16
 const MANY = Math.min(100, SIZE.tenants)
-const GIVE_UP = 20_000
+const GIVE_UP = 60_000
 const TIME = 1_800_000
 /** Milliseconds that the machine may keep a thread waiting where stalls are to be judged. */
 const MACHINE_QUIET = 10
@@ -83,6 +83,20 @@ test('a cold start', { timeout: TIME }, async () => {
   console.log(`API server: ${await apiServerMemory()} with the watches of 2 controllers`)
 })
 
+test('a new Route serves at that size as at any other', { timeout: TIME }, async () => {
+  onTestFailed(() => console.log(describeInstallation()))
+  const gateways = podsOf('dataplane').map(({ status }) => ({ host: status.podIP ?? '', port: 8080, tlsPort: 8443 }))
+  await quiet()
+  await createRoute(gateways)
+  const times: number[] = []
+  const { longest } = await watchLoops(async () => {
+    for (let count = 0; count < 30; count++) times.push(await createRoute(gateways))
+  })
+  const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)].map((ms) => ms.toFixed(0))
+  console.log(`30 new routes: p50 ${p50} ms, p99 ${p99} ms on ${gateways.length} pods; ${loops(longest)}`)
+  expect(quantile(times, 0.99)).toBeLessThan(5_000)
+})
+
 test('one edit costs what it is, and holds nobody up', { timeout: TIME }, async () => {
   onTestFailed(() => console.log(describeInstallation()))
   await quiet()
@@ -113,19 +127,6 @@ test('one edit costs what it is, and holds nobody up', { timeout: TIME }, async 
       console.log(`undecided: the machine itself stood still ${longest.machine.toFixed(0)} ms`)
     else expect(longest.workers).toBeLessThan(20)
   }
-})
-
-test('a new Route serves at that size as at any other', { timeout: TIME }, async () => {
-  onTestFailed(() => console.log(describeInstallation()))
-  const gateways = podsOf('dataplane').map(({ status }) => ({ host: status.podIP ?? '', port: 8080, tlsPort: 8443 }))
-  await createRoute(gateways)
-  const times: number[] = []
-  const { longest } = await watchLoops(async () => {
-    for (let count = 0; count < 30; count++) times.push(await createRoute(gateways))
-  })
-  const [p50, p99] = [quantile(times, 0.5), quantile(times, 0.99)].map((ms) => ms.toFixed(0))
-  console.log(`30 new routes: p50 ${p50} ms, p99 ${p99} ms on ${gateways.length} pods; ${loops(longest)}`)
-  expect(quantile(times, 0.99)).toBeLessThan(5_000)
 })
 
 /** Sets the number of pods of both halves. */
