@@ -5,7 +5,14 @@
 import { Agent } from 'node:http'
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest'
 import { ownPath } from './support/api.ts'
-import { describeInstallation, type GatewayAddress, install, NAMESPACE, podsOf } from './support/installation.ts'
+import {
+  change,
+  describeInstallation,
+  type GatewayAddress,
+  install,
+  NAMESPACE,
+  podsOf,
+} from './support/installation.ts'
 import { kubectl } from './support/kubectl.ts'
 import { ask, quantile } from './support/request.ts'
 import { type AdminApi, forEach, openAdminApi } from './support/scale-api.ts'
@@ -134,14 +141,7 @@ test('one edit costs what it is, and holds nobody up', { timeout: TIME }, async 
 
 /** Sets the number of pods of both halves. */
 function scale(replicas: number): void {
-  kubectl([
-    'scale',
-    '-n',
-    NAMESPACE,
-    'deployment/atrium-controller',
-    'deployment/atrium-dataplane',
-    `--replicas=${replicas}`,
-  ])
+  change(`controller.replicas=${replicas}`, `dataplane.replicas=${replicas}`)
 }
 
 /** Waits until every Route is Ready and all pods have everything, and prints when what was reached. */

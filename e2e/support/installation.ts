@@ -23,6 +23,11 @@ export function install(...values: readonly string[]): void {
   helm(['upgrade', '--install', 'atrium', CHART, '-n', NAMESPACE, '--create-namespace', ...timing, ...set])
 }
 
+/** Changes these values of the release as it is, and waits for nothing. `kubectl scale` would own what helm sets later. */
+export function change(...values: readonly string[]): void {
+  helm(['upgrade', 'atrium', CHART, '-n', NAMESPACE, '--reuse-values', ...values.flatMap((value) => ['--set', value])])
+}
+
 /** Takes the release away, with everything of Atrium's in the cluster. */
 export function uninstall(): void {
   helm(['uninstall', 'atrium', '-n', NAMESPACE, '--ignore-not-found', '--wait'])
