@@ -113,6 +113,12 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
     grant: (where) => grants.grant(where),
     revoke: (where) => grants.revoke(where),
     eager: () => fence() !== undefined,
+    pulse: {
+      namespace,
+      name: `${release}-pulse`,
+      enabled: () => fence() !== undefined,
+      owner: { name: pod.name, uid: pod.uid },
+    },
     onRewind: () => note('source.rewound', {}),
   })
 

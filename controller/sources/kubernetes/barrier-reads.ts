@@ -10,9 +10,8 @@ const PAGE = 500
 const EXACT_REFUSED: ReadonlySet<number> = new Set([400, 410, 504])
 
 /**
- * All Policies of a namespace as they were at a version, and the version that was read. The exact read is answered at
- * once; a consistent one may wait until the API server's cache has caught up, up to 100 ms, and is the way where the
- * exact one is refused (the version is compacted away, or the world went back). Rejects with one sentence.
+ * All Policies of a namespace as they were at a version, and the version that was read. A consistent read is the way
+ * where the exact one is refused (the version is compacted away, or the world went back). Rejects with one sentence.
  * https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
  */
 export async function readNamespacePolicies(

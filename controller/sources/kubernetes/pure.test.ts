@@ -1,11 +1,13 @@
 // The parts of the Kubernetes source that need no server: order of versions, what is kept of an object, the cache under
-// any history, Tenants of a namespace, figures as text and waits.
+// any history, Tenants of a namespace, figures as text waits, and the pulse.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import type { Kind } from '../../../model/resources.ts'
 import { Backoff } from './backoff.ts'
+import type { ApiClient, ApiRequest } from './client.ts'
 import { keepObject, sameObject, sameValue } from './keep-object.ts'
 import { type Edit, KindCache } from './kind-cache.ts'
+import { Pulse } from './pulse.ts'
 import { compareVersions, isAtLeast, isOlder, newerVersion } from './resource-version.ts'
 import { tenantsOf } from './tenants-of.ts'
 import { readWatchEvent } from './watch-event.ts'
@@ -318,4 +320,63 @@ test('waits grow to their bound, are drawn below it, and never below what was as
   expect(backoff.next(5_000)).toBeGreaterThanOrEqual(5_000)
   backoff.reset()
   expect(backoff.next()).toBeLessThanOrEqual(100)
+})
+
+describe('the pulse', () => {
+  function make(answer: (request: ApiRequest) => number, enabled?: () => boolean) {
+    const requests: ApiRequest[] = []
+    const client: ApiClient = {
+      namespace: 'here',
+      request: async (request) => {
+        requests.push(request)
+        return { status: answer(request), body: undefined, retryAfterMs: undefined }
+      },
+      watch: () => Promise.reject(new Error('no watch')),
+      onReturn: () => () => undefined,
+      close: () => undefined,
+    }
+    const owner = { name: 'pod-1', uid: 'u-1' }
+    const object = { namespace: 'here', name: 'pulse', owner, ...(enabled === undefined ? {} : { enabled }) }
+    return { pulse: new Pulse(client, object), requests }
+  }
+  const quiet = () => new Promise((resolve) => setTimeout(resolve, 5))
+
+  test('is one write at a time, and one more for all who came meanwhile', async () => {
+    const { pulse, requests } = make(() => 200)
+    for (let index = 0; index < 10; index++) pulse.beat()
+    await quiet()
+    expect(requests.map(({ method }) => method)).toEqual(['PATCH', 'PATCH'])
+  })
+
+  test('makes its object, and rests where it may not', async () => {
+    const { pulse, requests } = make(({ method }) => (method === 'PATCH' ? 404 : 201))
+    pulse.beat()
+    await quiet()
+    expect(requests.map(({ method }) => method)).toEqual(['PATCH', 'POST'])
+    // It goes with the pod that made it, so nothing is left where the release is taken away.
+    expect(requests[1]?.body).toMatchObject({
+      metadata: { ownerReferences: [{ kind: 'Pod', name: 'pod-1', uid: 'u-1' }] },
+    })
+    const refused = make(() => 403)
+    refused.pulse.beat()
+    await quiet()
+    refused.pulse.beat()
+    await quiet()
+    expect(refused.requests).toHaveLength(1)
+  })
+
+  test('is for the leader alone', async () => {
+    let leads = false
+    const { pulse, requests } = make(
+      () => 200,
+      () => leads,
+    )
+    pulse.beat()
+    leads = true
+    pulse.beat()
+    await quiet()
+    expect(requests).toHaveLength(1)
+    expect(pulse.isObject('here', 'pulse')).toBe(true)
+    expect(pulse.isObject('here', 'other')).toBe(false)
+  })
 })
