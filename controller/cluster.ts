@@ -11,14 +11,14 @@ import { type ApiListener, openApi } from './api/server.ts'
 import { createAuthorityStore, showBundle } from './cluster/authority-store.ts'
 import { uidOf } from './cluster/holders.ts'
 import { OwnIdentity } from './cluster/own-identity.ts'
-import { Reporting } from './cluster/reporting.ts'
 import { watchReleasePods } from './cluster/release-pods.ts'
+import { Reporting } from './cluster/reporting.ts'
 import { ClusterKeyCache, findPod, reviewToken } from './cluster/reviews.ts'
 import { createSourceTrouble } from './cluster/source-trouble.ts'
 import { createTurns } from './cluster/turns.ts'
 import { createGrants } from './grants.ts'
-import { createLease, type Lease } from './lease/lease.ts'
 import type { LeaseTimes } from './lease/decision.ts'
+import { createLease, type Lease } from './lease/lease.ts'
 import { createLoop, type Loop } from './loop.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { Authority } from './publish/authority.ts'
@@ -26,11 +26,11 @@ import { HttpPublisher } from './publish/http-publisher.ts'
 import { IdentityService } from './publish/identity.ts'
 import { type Peer, Peers } from './publish/peers.ts'
 import { openPodListener } from './publish/pod-listener.ts'
+import type { ObjectStatus } from './report/conditions.ts'
 import { createEventWriter, happenings } from './report/events.ts'
 import { createKubernetesWriter } from './report/kubernetes-writer.ts'
-import type { ObjectStatus } from './report/conditions.ts'
-import { createApiClient } from './sources/kubernetes/client.ts'
 import type { Credentials } from './sources/kubernetes/access.ts'
+import { createApiClient } from './sources/kubernetes/client.ts'
 import { createKubernetesSource } from './sources/kubernetes/source.ts'
 import { createClusterStore } from './stores/cluster-store.ts'
 import { watchStore } from './stores/watch-store.ts'
@@ -163,7 +163,12 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
   })
   const loop: Loop = createLoop({
     source,
-    publisher,
+    publisher: {
+      publish(snapshot, sequence) {
+        reporting.remember(snapshot)
+        return publisher.publish(snapshot, sequence)
+      },
+    },
     store,
     replica: { store, fence },
     settings: {

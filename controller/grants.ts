@@ -79,7 +79,7 @@ class NamespaceGrants implements Grants {
   /** Whether the RoleBinding stands, as far as is known. */
   readonly #bound = new Map<string, boolean>()
   /** Those who do not lead only look. */
-  readonly #looks = new Turns(() => ({ everyMs: 0, burst: 1, perKey: AT_ONCE, overall: AT_ONCE }))
+  readonly #looks = new Turns(() => ({ everyMs: 0, burst: 1, perKey: AT_ONCE, overall: AT_ONCE, heaviest: 1 }))
   #queue: WriteQueue
   #leads = false
   #busy = 0

@@ -1,6 +1,7 @@
-// Which object may be written next: rejections first, one write a second for each object, so many a second in all, and
-// failures later each time. Holds one entry for each object however often it changes. Pure; monotonic milliseconds are
-// parameters. report/kubernetes-writer.ts and grants.ts ask it.
+// Which object may be written next: rejections first, the tenants in turn, one write a second for each object and fewer
+// for one that changes all the time, so many a second in all, and failures later each time. Holds one entry for each
+// object however often it changes. Pure; monotonic milliseconds are parameters. report/kubernetes-writer.ts and grants.ts
+// ask it.
 
 /** How much is written. */
 export interface WriteLimits {
@@ -26,21 +27,33 @@ export const WRITE_LIMITS: WriteLimits = {
 /** 0 goes first. */
 export type Urgency = 0 | 1 | 2
 
+/** The wait of an object that changes all the time doubles up to so many times `objectMs`. */
+const MOST_PATIENCE = 8
+
 interface Entry {
   urgency: Urgency
+  readonly owner: string
   /** Waiting to be written. */
   waiting: boolean
   busy: boolean
   /** Not before this. */
   notBefore: number
   failures: number
+  /** When it was written last. */
+  doneAt: number
+  /** Writes in a row for which it waited already when its time came. */
+  streak: number
 }
+
+/** Objects of one urgency that wait: by owner, the next owner first. */
+type Lane = Map<string, Set<string>>
 
 /** The queue. */
 export class WriteQueue {
   readonly #limits: WriteLimits
   readonly #entries = new Map<string, Entry>()
-  readonly #lanes: readonly [Set<string>, Set<string>, Set<string>] = [new Set(), new Set(), new Set()]
+  readonly #lanes: readonly [Lane, Lane, Lane] = [new Map(), new Map(), new Map()]
+  #length = 0
   #tokens: number
   #filledAt = 0
   #pausedUntil = 0
@@ -52,23 +65,31 @@ export class WriteQueue {
 
   /** Number of objects that wait. */
   get length(): number {
-    return this.#lanes.reduce((sum, lane) => sum + lane.size, 0)
+    return this.#length
   }
 
-  /** The object has something to say. Its newest urgency counts; a wait after a failure is not shortened. */
-  add(key: string, urgency: Urgency): void {
-    const entry = this.#entry(key)
-    if (entry.waiting && entry.urgency !== urgency) this.#lanes[entry.urgency].delete(key)
+  /**
+   * The object has something to say. Its newest urgency counts; a wait after a failure is not shortened.
+   * @param owner the tenant: whoever has many objects that wait makes nobody else wait for all of them.
+   */
+  add(key: string, urgency: Urgency, owner = ''): void {
+    const entry = this.#entry(key, owner)
+    if (entry.waiting && entry.urgency !== urgency) this.#leave(key, entry)
     entry.urgency = urgency
+    if (entry.waiting) return
     entry.waiting = true
-    this.#lanes[urgency].add(key)
+    const lane = this.#lanes[urgency]
+    const keys = lane.get(entry.owner)
+    if (keys === undefined) lane.set(entry.owner, new Set([key]))
+    else keys.add(key)
+    this.#length++
   }
 
   /** The object is gone. */
   delete(key: string): void {
     const entry = this.#entries.get(key)
     if (entry === undefined) return
-    this.#lanes[entry.urgency].delete(key)
+    this.#leave(key, entry)
     this.#entries.delete(key)
   }
 
@@ -77,19 +98,25 @@ export class WriteQueue {
     if (now < this.#pausedUntil) return this.length === 0 ? undefined : { waitMs: this.#pausedUntil - now }
     let soonest = Number.POSITIVE_INFINITY
     for (const lane of this.#lanes) {
-      for (const key of lane) {
-        const entry = this.#entries.get(key)
-        if (entry === undefined || entry.busy) continue
-        if (entry.notBefore > now) {
-          soonest = Math.min(soonest, entry.notBefore)
-          continue
+      for (const [owner, keys] of lane) {
+        for (const key of keys) {
+          const entry = this.#entries.get(key)
+          if (entry === undefined || entry.busy) continue
+          const due = this.#dueAt(entry)
+          if (due > now) {
+            soonest = Math.min(soonest, due)
+            continue
+          }
+          const wait = this.#spend(now)
+          if (wait > 0) return { waitMs: wait }
+          this.#leave(key, entry)
+          // Behind all others.
+          if (lane.delete(owner) && keys.size > 0) lane.set(owner, keys)
+          entry.busy = true
+          const { objectMs } = this.#limits
+          entry.streak = now - due < objectMs ? entry.streak + 1 : 0
+          return { key }
         }
-        const wait = this.#spend(now)
-        if (wait > 0) return { waitMs: wait }
-        lane.delete(key)
-        entry.waiting = false
-        entry.busy = true
-        return { key }
       }
     }
     return soonest === Number.POSITIVE_INFINITY ? undefined : { waitMs: soonest - now }
@@ -108,7 +135,8 @@ export class WriteQueue {
     if (entry === undefined) return
     entry.busy = false
     entry.failures = 0
-    entry.notBefore = now + this.#limits.objectMs
+    entry.doneAt = now
+    entry.notBefore = now + this.#limits.objectMs * Math.min(2 ** Math.min(entry.streak, 16), MOST_PATIENCE)
   }
 
   /** A write failed: the object waits again, longer each time. `random` between 0 and 1. */
@@ -120,7 +148,7 @@ export class WriteQueue {
     entry.busy = false
     entry.failures++
     entry.notBefore = now + Math.max(objectMs, bound * (0.5 + random / 2))
-    this.add(key, entry.urgency)
+    this.add(key, entry.urgency, entry.owner)
   }
 
   /** The server asks all to wait. */
@@ -128,12 +156,29 @@ export class WriteQueue {
     this.#pausedUntil = Math.max(this.#pausedUntil, until)
   }
 
-  #entry(key: string): Entry {
+  #entry(key: string, owner: string): Entry {
     const found = this.#entries.get(key)
-    if (found !== undefined) return found
-    const made: Entry = { urgency: 2, waiting: false, busy: false, notBefore: 0, failures: 0 }
+    if (found?.owner === owner) return found
+    if (found?.waiting === true) this.#leave(key, found)
+    const fresh = { urgency: 2, waiting: false, busy: false, notBefore: 0, failures: 0, doneAt: Number.NEGATIVE_INFINITY, streak: 0 } as const
+    const made: Entry = { ...fresh, ...found, owner }
     this.#entries.set(key, made)
     return made
+  }
+
+  #leave(key: string, entry: Entry): void {
+    if (!entry.waiting) return
+    entry.waiting = false
+    this.#length--
+    const lane = this.#lanes[entry.urgency]
+    const keys = lane.get(entry.owner)
+    keys?.delete(key)
+    if (keys?.size === 0) lane.delete(entry.owner)
+  }
+
+  /** A rejection does not wait for the patience that other news has. */
+  #dueAt({ urgency, notBefore, failures, doneAt }: Entry): number {
+    return urgency === 0 && failures === 0 ? Math.min(notBefore, doneAt + this.#limits.objectMs) : notBefore
   }
 
   /** Takes one write of the budget; else the milliseconds until there is one. */

@@ -5,9 +5,10 @@ import type { TenantNamespace } from '../grants.ts'
 import { TENANT_LABEL } from '../grants.ts'
 import type { LoopState } from '../loop.ts'
 import type { PodAcknowledgement } from '../publish/publisher.ts'
-import type { StatusFigures } from '../report/status-body.ts'
 import type { ObjectStatus } from '../report/conditions.ts'
 import type { Happening } from '../report/events.ts'
+import { PodAnswers, type ShardsOf } from '../report/pod-answers.ts'
+import type { StatusFigures } from '../report/status-body.ts'
 
 /** Namespaces and their tenants: claims that hold, and what is wanted by one tenant alone. */
 export function holdersOf(state: LoopState): ReadonlyMap<string, string> {
@@ -49,19 +50,19 @@ export function tenantNamespaces(
 export function figuresOf(
   state: LoopState,
   holders: ReadonlyMap<string, string>,
-  pods: { readonly acknowledgements: readonly PodAcknowledgement[]; readonly known: number },
+  pods: {
+    readonly acknowledgements: readonly PodAcknowledgement[]
+    readonly known: number
+    readonly shardsOf?: ShardsOf
+  },
 ): (status: ObjectStatus) => StatusFigures {
   const { snapshot } = state.result
   const namespaces = new Map<string, number>()
   for (const tenant of holders.values()) namespaces.set(tenant, (namespaces.get(tenant) ?? 0) + 1)
-  const current = pods.acknowledgements.filter(({ version }) => version === snapshot.version)
-  const refusing = new Map<string, number>()
-  for (const { refused } of current) {
-    for (const { tenant } of refused) refusing.set(tenant, (refusing.get(tenant) ?? 0) + 1)
-  }
+  const answers = new PodAnswers(snapshot, pods.acknowledgements, pods.shardsOf)
   return ({ tenant }) => ({
-    podsServing: current.length - (refusing.get(tenant) ?? 0),
-    podsDesired: Math.max(pods.known, current.length),
+    podsServing: answers.serving(tenant),
+    podsDesired: Math.max(pods.known, pods.acknowledgements.length),
     programmedAfterMs: state.activationMs,
     hosts: snapshot.shards.get(tenant)?.hosts.length ?? 0,
     namespaces: namespaces.get(tenant) ?? 0,

@@ -3,6 +3,7 @@
 // pod is new.
 import type { Claim } from '../../model/resources.ts'
 import { tupleKey } from '../../model/resources.ts'
+import type { Snapshot } from '../../model/snapshot.ts'
 import { Sightings } from '../api/sightings.ts'
 import type { Grants } from '../grants.ts'
 import type { LoopState } from '../loop.ts'
@@ -25,6 +26,9 @@ export interface ReportingOptions {
   readonly now: () => number
 }
 
+/** Sets of which it is known what is in them. A pod that is further behind has nothing of which anybody could be sure. */
+const REMEMBERED = 32
+
 /** See the head of this file. */
 export class Reporting {
   readonly #options: ReportingOptions
@@ -36,6 +40,8 @@ export class Reporting {
   #told: readonly Claim[] | undefined
   #newest = ''
   #changedAt = 0
+  /** Sets that pods may still have, by version, oldest first. */
+  readonly #sets = new Map<string, Snapshot['shards']>()
 
   constructor(options: ReportingOptions) {
     this.#options = options
@@ -64,7 +70,7 @@ export class Reporting {
   /** Does all that a state asks for. */
   take(state: LoopState): void {
     const { writer, grants, now } = this.#options
-    const pods = this.#options.pods()
+    const pods = { ...this.#options.pods(), shardsOf: (set: string) => this.#sets.get(set) }
     const leads = this.#options.leads()
     const { version, endpointsRevision } = state.result.snapshot
     const named = tupleKey([version, endpointsRevision])
@@ -75,6 +81,7 @@ export class Reporting {
       result: state.result,
       sourceIssues: state.source.problems.flatMap((problem) => problem.issue ?? []),
       acknowledgements: pods.acknowledgements,
+      shardsOf: pods.shardsOf,
       now: now(),
     })
     this.#sightings.note(this.#statuses, now())
@@ -83,6 +90,16 @@ export class Reporting {
     writer.report({ statuses: this.#statuses, figures: figuresOf(state, this.#holders, pods) })
     grants.update(tenantNamespaces(state, this.#holders))
     this.#tellHosts(state, leads)
+  }
+
+  /** A set is about to be published: from now on pods may have it. */
+  remember({ version, shards }: Snapshot): void {
+    if (this.#sets.has(version)) return
+    this.#sets.set(version, shards)
+    for (const oldest of this.#sets.keys()) {
+      if (this.#sets.size <= REMEMBERED) break
+      this.#sets.delete(oldest)
+    }
   }
 
   #hold(state: LoopState): void {

@@ -1,14 +1,14 @@
 // The status writer against an API server in memory: what is written, what is not, in which order, and how much.
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import fc from 'fast-check'
-import { decodeStatusOf } from '../../test/support/status-schema.ts'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { failure, ObjectServer } from '../../test/support/object-server.ts'
+import { decodeStatusOf } from '../../test/support/status-schema.ts'
+import { WriteQueue } from '../write-queue.ts'
 import type { Condition, ObjectStatus } from './conditions.ts'
 import { happenings } from './events.ts'
 import { createKubernetesWriter, type KubernetesWriter } from './kubernetes-writer.ts'
-import { readStoredStatus, sameStatus, statusBody, type StatusFigures, type StoredStatus } from './status-body.ts'
-import { WriteQueue } from '../write-queue.ts'
+import { readStoredStatus, type StatusFigures, type StoredStatus, sameStatus, statusBody } from './status-body.ts'
 
 const FIGURES: StatusFigures = { podsServing: 3, podsDesired: 3, programmedAfterMs: 42, hosts: 1, namespaces: 2 }
 const ROUTES = '/apis/atrium.dev/v1alpha1/namespaces/acme/routes'
@@ -172,6 +172,43 @@ describe('the queue', () => {
     queue.add('b', 0)
     expect([queue.take(0), queue.take(0), queue.take(0)]).toEqual([{ key: 'r' }, { key: 'b' }, { waitMs: 100 }])
     expect([queue.take(100), queue.take(200), queue.take(300)]).toEqual([{ key: 't' }, { key: 'a' }, undefined])
+  })
+
+  test('tenants in turn: who has much to say does not keep others waiting', () => {
+    const queue = new WriteQueue({ ...LIMITS, burst: 10 })
+    for (let index = 0; index < 100; index++) queue.add(`noisy-${index}`, 2, 'noisy')
+    queue.add('calm-1', 2, 'calm')
+    queue.add('calm-2', 2, 'calm')
+    queue.add('third', 2, 'third')
+    const taken = Array.from({ length: 7 }, () => queue.take(0)).map((next) => (next && 'key' in next ? next.key : ''))
+    expect(taken).toEqual(['noisy-0', 'calm-1', 'third', 'noisy-1', 'calm-2', 'noisy-2', 'noisy-3'])
+    queue.delete('noisy-5')
+    expect(queue.length).toBe(103 - 7 - 1)
+    // Another tenant's from now on.
+    queue.add('noisy-6', 2, 'calm')
+    expect(queue.length).toBe(103 - 7 - 1)
+  })
+
+  test('an object that changes all the time is written ever less often; a rejection does not wait for that', () => {
+    const queue = new WriteQueue(LIMITS)
+    const times: number[] = []
+    for (let now = 0; now < 40_000; now += 10) {
+      queue.add('a', 2, 't')
+      const next = queue.take(now)
+      if (next === undefined || !('key' in next)) continue
+      times.push(now)
+      queue.done('a', now)
+    }
+    expect(times).toEqual([0, 1_000, 3_000, 7_000, 15_000, 23_000, 31_000, 39_000])
+    queue.add('a', 0, 't')
+    expect(queue.take(40_000)).toEqual({ key: 'a' })
+    queue.done('a', 40_000)
+    // After a quiet time it begins anew.
+    queue.add('a', 2, 't')
+    expect(queue.take(60_000)).toEqual({ key: 'a' })
+    queue.done('a', 60_000)
+    queue.add('a', 2, 't')
+    expect(queue.take(60_000)).toEqual({ waitMs: 1_000 })
   })
 
   test('one object once a second; a failure waits longer each time', () => {

@@ -1,11 +1,11 @@
 // Writes the status of Tenants, Routes and Policies through the status subresource: only what changed, only while this
 // process leads, within a budget, and never in anybody's way. controller/cluster.ts hands it every state; a new leader
 // first reads what its predecessor wrote, and reads it again now and then, because somebody may have written over it.
-import { objectKey, type ObjectRef } from '../../model/resources.ts'
+import { type ObjectRef, objectKey } from '../../model/resources.ts'
 import { type ApiCalls, type ApiResult, FIELD_MANAGER, PATCH_TYPES } from '../api-calls.ts'
-import type { ObjectStatus } from './conditions.ts'
-import { readStoredStatus, sameStatus, statusBody, type StatusFigures, type StoredStatus } from './status-body.ts'
 import { type Urgency, WRITE_LIMITS, type WriteLimits, WriteQueue } from '../write-queue.ts'
+import type { ObjectStatus } from './conditions.ts'
+import { readStoredStatus, type StatusFigures, type StoredStatus, sameStatus, statusBody } from './status-body.ts'
 
 /** What is written about: the newest of everything. */
 export interface StatusReport {
@@ -131,7 +131,7 @@ class StatusWriter implements KubernetesWriter {
   }
 
   #want(key: string, status: ObjectStatus): void {
-    if (this.#leads && this.#audited) this.#queue.add(key, urgencyOf(status))
+    if (this.#leads && this.#audited) this.#queue.add(key, urgencyOf(status), status.tenant)
   }
 
   // A Tenant's figures change with the pods and its namespaces, which its conditions need not show.

@@ -1,6 +1,7 @@
 // Conditions from issues and acknowledgements, their summaries, and what the console says when they change.
-import { describe, expect, test } from 'vitest'
+
 import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
 import { type Issue, MAX_MESSAGE, REASONS, type Reason, type Severity } from '../../model/issue.ts'
 import type { ObjectRef, SourceObject } from '../../model/resources.ts'
 import { SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../../model/snapshot.ts'
@@ -9,6 +10,7 @@ import type { PodAcknowledgement } from '../publish/publisher.ts'
 import type { SourceProblem } from '../sources/source.ts'
 import type { ObjectStatus } from './conditions.ts'
 import { createConsoleWriter } from './console-writer.ts'
+import { PodAnswers } from './pod-answers.ts'
 import { printable } from './printable.ts'
 import { StatusBook, type StatusInput } from './status-book.ts'
 import { summarise } from './summary.ts'
@@ -182,6 +184,19 @@ describe('conditions', () => {
     expect(of({ ...POD, refused: [{ tenant: 'globex', message: 'too new' }] })).toMatchObject({
       Programmed: 'True Programmed',
     })
+  })
+
+  test('a pod that is behind for the sake of others only is not behind for this tenant', () => {
+    const mine = {} as Snapshot['shards'] extends ReadonlyMap<string, infer Shard> ? Shard : never
+    const shards = new Map([['acme', mine]])
+    const answers = [{ ...POD, version: 'v0' }]
+    const of = (former: Snapshot['shards'] | undefined) => {
+      const pods = new PodAnswers({ version: 'v1', shards }, answers, () => former)
+      return [pods.outcome('acme').reason, pods.serving('acme')]
+    }
+    expect(of(undefined)).toEqual(['PodsPending', 0])
+    expect(of(new Map([['acme', { ...mine }]]))).toEqual(['PodsPending', 0])
+    expect(of(new Map([['acme', mine]]))).toEqual(['Programmed', 1])
   })
 
   test('whatever the issues: one condition of a type, messages bounded, Ready false where anything that counts is', () => {

@@ -4,8 +4,8 @@ import type { Issue } from '../../model/issue.ts'
 import { objectKey, type Partition } from '../../model/resources.ts'
 import type { CompileResult, ObjectResult } from '../compile/compile-types.ts'
 import type { PodAcknowledgement } from '../publish/publisher.ts'
-import { compareWeight, type ObjectStatus, statusOf, type StatusFacts } from './conditions.ts'
-import { PodAnswers } from './pod-answers.ts'
+import { compareWeight, type ObjectStatus, type StatusFacts, statusOf } from './conditions.ts'
+import { PodAnswers, type ShardsOf } from './pod-answers.ts'
 
 /** What statuses are made of. */
 export interface StatusInput {
@@ -14,6 +14,8 @@ export interface StatusInput {
   /** Issues of the source: objects whose newest form could not even be read. */
   readonly sourceIssues: readonly Issue[]
   readonly acknowledgements: readonly PodAcknowledgement[]
+  /** Default: nothing is known of former versions. */
+  readonly shardsOf?: ShardsOf
   /** Milliseconds since the epoch. */
   readonly now: number
 }
@@ -42,7 +44,7 @@ export class StatusBook {
    */
   update(input: StatusInput): readonly ObjectStatus[] {
     const issues = issuesByObject(input)
-    const pods = new PodAnswers(input.result.snapshot, input.acknowledgements)
+    const pods = new PodAnswers(input.result.snapshot, input.acknowledgements, input.shardsOf)
     const keys = input.result.objects.map((result) => this.#entries.get(result)?.key ?? objectKey(result.object))
     const refused = refusedRoutes(input.result.objects, keys, issues)
     const entries = new Map<ObjectResult, Entry>()

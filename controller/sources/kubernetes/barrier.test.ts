@@ -1,12 +1,12 @@
 // Route before Policy, seen from outside: what the source shows while the watch of Policies or Tenants is held back, for
 // the Route concerned and for everybody else; and the barrier alone, turn by turn.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { SourceObject } from '../../../model/resources.ts'
 import { find, type InputObject, routeInput, routeRef, sleep, WatchedSource } from '../../../test/contracts/source.ts'
 import { FakeApi, type FakeRequest } from '../../../test/support/fake-api/api-server.ts'
 import { fakeSource, put, remove } from '../../../test/support/fake-api/fake-source.ts'
-import type { SourceObject } from '../../../model/resources.ts'
 import type { SourceState } from '../source.ts'
-import { RouteBarrier, type BarrierOptions } from './barrier.ts'
+import { type BarrierOptions, RouteBarrier } from './barrier.ts'
 import type { ApiClient } from './client.ts'
 import type { Edit } from './kind-cache.ts'
 import type { KubernetesSource } from './source.ts'
@@ -310,7 +310,7 @@ describe('the barrier alone', () => {
 
 describe('turns', () => {
   test('each key has its rate and its number, and takes nothing from another', async () => {
-    const turns = new Turns(() => ({ everyMs: 30, burst: 2, perKey: 1, overall: 10 }))
+    const turns = new Turns(() => ({ everyMs: 30, burst: 2, perKey: 1, overall: 10, heaviest: 1 }))
     const order: string[] = []
     const use = async (key: string, name: string) => {
       const giveBack = await turns.take(key)
@@ -322,9 +322,21 @@ describe('turns', () => {
     expect(order[3]).toBe('a3')
   })
 
+  test('a turn that did much is charged for it, up to a bound', async () => {
+    const turns = new Turns(() => ({ everyMs: 20, burst: 4, perKey: 1, overall: 10, heaviest: 5 }))
+    const began = performance.now()
+    ;(await turns.take('busy'))(100)
+    ;(await turns.take('busy'))(1)
+    const waited = performance.now() - began
+    // Five of four turns are used: the sixth comes when two have come back.
+    expect(waited).toBeGreaterThanOrEqual(39)
+    expect(waited).toBeLessThan(1_000)
+    ;(await turns.take('calm'))()
+  })
+
   test('the limits are those of the moment', async () => {
     let everyMs = 60_000
-    const turns = new Turns(() => ({ everyMs, burst: 1, perKey: 2, overall: 10 }))
+    const turns = new Turns(() => ({ everyMs, burst: 1, perKey: 2, overall: 10, heaviest: 1 }))
     ;(await turns.take('a'))()
     everyMs = 0
     ;(await turns.take('b'))()
@@ -332,7 +344,7 @@ describe('turns', () => {
   })
 
   test('what is held by one key is not waited for by another', async () => {
-    const turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: 1, overall: 10 }))
+    const turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: 1, overall: 10, heaviest: 1 }))
     await turns.take('slow')
     let got = false
     const second = turns.take('slow').then(() => {
@@ -345,7 +357,7 @@ describe('turns', () => {
   })
 
   test('the overall number is given on', async () => {
-    const turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: 5, overall: 1 }))
+    const turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: 5, overall: 1, heaviest: 1 }))
     const giveBack = await turns.take('a')
     const next = turns.take('b')
     giveBack()

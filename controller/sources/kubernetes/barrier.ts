@@ -49,8 +49,8 @@ export interface BarrierTiming {
 const TIMING: BarrierTiming = {
   backoff: { baseMs: 100, maxMs: 10_000 },
   tellAfterMs: 5_000,
-  turns: { everyMs: 50, burst: 20, perKey: 4, overall: 64 },
-  patientTurns: { everyMs: 250, burst: 4, perKey: 2, overall: 16 },
+  turns: { everyMs: 50, burst: 20, perKey: 4, overall: 64, heaviest: 5 },
+  patientTurns: { everyMs: 250, burst: 4, perKey: 2, overall: 16, heaviest: 2 },
 }
 const MAX_PROBLEMS = 50
 
@@ -194,6 +194,7 @@ export class RouteBarrier {
       const tenants = this.#options.tenantsOf(namespace)
       const giveBack = await this.#turns.take(tenants[0] ?? namespace)
       let failed = false
+      const waiting = gate.waiting.size
       try {
         await this.#round(namespace, gate, tenants)
       } catch (error) {
@@ -201,7 +202,7 @@ export class RouteBarrier {
         gate.failure = error instanceof Error ? error.message : 'unknown failure'
         this.#options.onProblem()
       } finally {
-        giveBack()
+        giveBack(waiting)
       }
       if (failed) await this.#pause(gate.backoff.next())
     }

@@ -1,14 +1,14 @@
 // Secrets and ConfigMaps, only those that are referenced: one watch for each namespace and kind, many over one HTTP/2
 // connection, after the rights for that namespace were asked for. source.ts says which are needed.
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { ApiClient } from './client.ts'
 import { Backoff } from './backoff.ts'
+import type { ApiClient } from './client.ts'
 import { type Edit, KindCache } from './kind-cache.ts'
 import { API_RESOURCES } from './kinds.ts'
 import type { MaterialNames } from './references.ts'
 import { Reflector } from './reflector.ts'
-import { Turns } from './turns.ts'
 import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
+import { Turns } from './turns.ts'
 import type { WatchStatus } from './watch-status.ts'
 
 export interface MaterialWatchesOptions {
@@ -53,7 +53,7 @@ export class MaterialWatches {
   readonly #timing: ReflectorTiming
   readonly #namespaces = new Map<string, NamespaceWatches>()
   readonly #ending = new Set<Promise<void>>()
-  readonly #turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: AT_ONCE, overall: AT_ONCE }))
+  readonly #turns = new Turns(() => ({ everyMs: 0, burst: 1, perKey: AT_ONCE, overall: AT_ONCE, heaviest: 1 }))
   #stopped = false
 
   constructor(options: MaterialWatchesOptions) {

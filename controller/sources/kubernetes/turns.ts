@@ -1,10 +1,13 @@
 // Who may ask the API server next: a rate and a number at once for each key, a number at once over all. The barrier
-// takes a turn for each round, so that one tenant's edits take nothing from another's.
+// takes a turn for each round, so that one tenant's edits take nothing from another's. A turn that did much is charged
+// more: whoever edits all the time gets it done in few large rounds, whoever edits now and then at once.
 
 /** Bounds. */
 export interface TurnLimits {
   /** Milliseconds between two turns of one key, once its burst is used up. */
   readonly everyMs: number
+  /** The most that one turn is charged, in turns. */
+  readonly heaviest: number
   readonly burst: number
   readonly perKey: number
   readonly overall: number
@@ -29,17 +32,19 @@ export class Turns {
     this.#limits = limits
   }
 
-  /** Resolves with the function that gives the turn back. */
-  take(name: string): Promise<() => void> {
+  /** Resolves with the function that gives the turn back, told how many things were done in it. */
+  take(name: string): Promise<(done?: number) => void> {
     const key = this.#keys.get(name) ?? { running: 0, fullAt: 0, waiting: [], timer: undefined }
     this.#keys.set(name, key)
     return new Promise((resolve) => {
-      key.waiting.push(() => resolve(() => this.#giveBack(name, key)))
+      key.waiting.push(() => resolve((done = 1) => this.#giveBack(name, key, done)))
       this.#serve(name, key)
     })
   }
 
-  #giveBack(name: string, key: Key): void {
+  #giveBack(name: string, key: Key, done: number): void {
+    const { everyMs, heaviest } = this.#limits()
+    key.fullAt += (Math.min(Math.max(done, 1), heaviest) - 1) * everyMs
     key.running--
     this.#running--
     this.#serve(name, key)
