@@ -160,8 +160,9 @@ export class WriteQueue {
     const found = this.#entries.get(key)
     if (found?.owner === owner) return found
     if (found?.waiting === true) this.#leave(key, found)
-    const fresh = { urgency: 2, waiting: false, busy: false, notBefore: 0, failures: 0, doneAt: Number.NEGATIVE_INFINITY, streak: 0 } as const
-    const made: Entry = { ...fresh, ...found, owner }
+    const fresh = { urgency: 2, waiting: false, busy: false, failures: 0, streak: 0 } as const
+    const never = Number.NEGATIVE_INFINITY
+    const made: Entry = { ...fresh, notBefore: never, doneAt: never, ...found, owner }
     this.#entries.set(key, made)
     return made
   }
