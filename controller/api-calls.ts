@@ -22,6 +22,8 @@ export interface ApiResult {
   readonly body: unknown
   /** Milliseconds that the server asks us to wait, where it does. */
   readonly retryAfterMs: number | undefined
+  /** The server's clock, milliseconds since the epoch, from its Date field. */
+  readonly serverTime?: number | undefined
 }
 
 /** One API server. Rejects only where no answer came: whether the call was carried out is then unknown. */

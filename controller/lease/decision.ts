@@ -2,8 +2,9 @@
 // API server answered is handed in. lease.ts carries it out; its simulation test drives several of these against one server.
 //
 // Safe without synchronous clocks: a holder stops `renewMs` after it SENT its last renewal that was stored, another takes
-// over at the earliest `durationMs` after it has SEEN the last change. Every term has a number (fence) above all before
-// it, so that whoever still acts after a pause is refused by the dataplane.
+// over at the earliest `durationMs` after it has SEEN the last change. Clocks are only believed where they are a minute
+// apart from being wrong: a lease that ended so long ago by the API server's clock, after an outage, is free at once. Every
+// term has a number (fence) above all before it, so that whoever still acts after a pause is refused by the dataplane.
 
 /** What a Lease says. */
 export interface LeaseRecord {
@@ -102,13 +103,18 @@ export function releaseWrite(state: CandidateState): LeaseWrite | undefined {
   return { record: { ...record, holder: '' }, resourceVersion: state.resourceVersion }
 }
 
-/** What was read at `now`; null for no lease. */
+/**
+ * What was read at `now`; null for no lease.
+ * @param silentMs milliseconds since its last renewal, by the API server's clock and the holder's; 0 where unknown.
+ */
 export function afterRead(
   state: CandidateState,
   record: LeaseRecord | null,
   resourceVersion: string,
   now: number,
+  silentMs = 0,
 ): CandidateState {
+  const isOver = record !== null && silentMs > record.durationMs + CLOCKS_MS
   const same = state.record !== undefined && state.resourceVersion === resourceVersion
   const holds =
     record !== null && record.holder === state.identity && record.transitions === state.term?.fence && state.term
@@ -116,7 +122,7 @@ export function afterRead(
     ...state,
     record,
     resourceVersion,
-    seenAt: same ? state.seenAt : now,
+    seenAt: same ? state.seenAt : isOver ? now - silentMs : now,
     // Reading never makes a term longer: only the sender knows when a renewal was sent.
     term: holds || undefined,
     highest: Math.max(state.highest, record?.transitions ?? 0),
@@ -151,6 +157,9 @@ export function heardOf(state: CandidateState, fence: number): CandidateState {
   const believable = Number.isSafeInteger(fence) && fence <= MAX_FENCE
   return believable && fence > state.highest ? { ...state, highest: fence } : state
 }
+
+/** What the clocks of a holder and of the API server may differ. */
+const CLOCKS_MS = 60_000
 
 /** Half of what `leaseTransitions` (int32) can hold: a liar cannot use the numbers up. */
 const MAX_FENCE = 2 ** 30

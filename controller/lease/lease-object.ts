@@ -8,7 +8,7 @@ export interface LeaseName {
   readonly labels: Readonly<Record<string, string>>
 }
 
-/** The body to send. `now` is only for people who read it: nobody compares clocks. */
+/** The body to send. `now` is for people who read it, and for whoever comes long after it. */
 export function leaseBody({ record, resourceVersion }: LeaseWrite, where: LeaseName, now: Date): unknown {
   const time = now.toISOString().replace('Z', '000Z')
   return {
@@ -25,7 +25,9 @@ export function leaseBody({ record, resourceVersion }: LeaseWrite, where: LeaseN
 }
 
 /** What an answer says; undefined where it is no Lease. Fields that make no sense count as absent. */
-export function readLease(body: unknown): { record: LeaseRecord; resourceVersion: string } | undefined {
+export function readLease(
+  body: unknown,
+): { record: LeaseRecord; resourceVersion: string; renewedAt: number | undefined } | undefined {
   const metadata = field(body, 'metadata')
   const resourceVersion = field(metadata, 'resourceVersion')
   if (typeof resourceVersion !== 'string' || resourceVersion === '') return undefined
@@ -33,7 +35,10 @@ export function readLease(body: unknown): { record: LeaseRecord; resourceVersion
   const holder = field(spec, 'holderIdentity')
   const transitions = field(spec, 'leaseTransitions')
   const seconds = field(spec, 'leaseDurationSeconds')
+  const renewTime = field(spec, 'renewTime')
+  const renewedAt = typeof renewTime === 'string' ? Date.parse(renewTime) : Number.NaN
   return {
+    renewedAt: Number.isNaN(renewedAt) ? undefined : renewedAt,
     record: {
       holder: typeof holder === 'string' ? holder : '',
       transitions: Number.isSafeInteger(transitions) && typeof transitions === 'number' ? Math.max(0, transitions) : 0,

@@ -95,6 +95,30 @@ describe('a lease', () => {
     ])
   })
 
+  test('a lease that ended long ago by the clock of the API server is free at once, one that ended just now is not', async () => {
+    const a = candidate('a')
+    await vi.advanceTimersByTimeAsync(10)
+    const renewed = (ago: number) => {
+      const there = server.objects.get(PATH)
+      const spec = { ...Object(there?.['spec']), renewTime: new Date(Date.now() - ago).toISOString() }
+      server.put(PATH, { ...there, spec, metadata: { ...there?.metadata } })
+    }
+    server.interfere = async (call) => {
+      if (String(JSON.stringify(call.body)).includes('"a_')) throw new Error('cut off')
+      return undefined
+    }
+    renewed(70_000)
+    const b = candidate('b')
+    await vi.advanceTimersByTimeAsync(8_000)
+    // Fifteen seconds and a minute: clocks may differ.
+    expect(b.fence()).toBeUndefined()
+    renewed(80_000)
+    await vi.advanceTimersByTimeAsync(3_000)
+    expect(b.fence()).toBe(2)
+    await vi.advanceTimersByTimeAsync(8_000)
+    expect(a.fence()).toBeUndefined()
+  })
+
   test('a lease that is let go is taken at the next try', async () => {
     const a = candidate('a')
     await vi.advanceTimersByTimeAsync(10)

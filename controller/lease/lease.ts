@@ -141,7 +141,10 @@ class Candidate implements Lease {
     const answer = await this.#call({ path: `${this.#path}/${this.#options.name}` }, this.#patience())
     if (answer.status !== 200 && answer.status !== 404) throw new Error(`GET answered ${answer.status}`)
     const read = answer.status === 404 ? undefined : readLease(answer.body)
-    this.#state = afterRead(this.#state, read?.record ?? null, read?.resourceVersion ?? '', this.#now())
+    const { serverTime } = answer
+    const silentMs =
+      serverTime === undefined || read?.renewedAt === undefined ? 0 : Math.max(0, serverTime - read.renewedAt)
+    this.#state = afterRead(this.#state, read?.record ?? null, read?.resourceVersion ?? '', this.#now(), silentMs)
     this.#troubles.delete('read')
   }
 

@@ -19,7 +19,7 @@ export class ObjectServer implements ApiCalls {
     this.calls.push(call)
     const answer = await this.interfere(call)
     // As over a socket: nothing of the caller's is shared.
-    return answer ?? structuredClone(this.#serve(structuredClone(call)))
+    return answer ?? { ...structuredClone(this.#serve(structuredClone(call))), serverTime: Date.now() }
   }
 
   /** Puts an object as somebody else would. `path` is that of the object. */
