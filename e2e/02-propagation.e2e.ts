@@ -1,8 +1,11 @@
 // How long a new Route takes from the API server's answer to the first 200 of every dataplane pod, and what clients see
 // meanwhile: 404, then 200, nothing else. With ATRIUM_E2E_ALL ten times as many, and beside a neighbour who edits.
+import { once } from 'node:events'
 import { Agent } from 'node:http'
+import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest'
 import { type Api, openApi, ownPath } from './support/api.ts'
+import type { EditsPlan } from './support/edits-worker.ts'
 import { describeInstallation, type GatewayAddress, gatewayAddress, install, podsOf } from './support/installation.ts'
 import { ask, askUntil, quantile } from './support/request.ts'
 import { makeTenant, removeTenant, routeOf } from './support/tenant.ts'
@@ -13,10 +16,10 @@ const COUNT = ALL ? 300 : 30
 const TENANT = 'prop'
 const NEIGHBOUR = 'noisy'
 const GIVE_UP = 10_000
-const MOST_UNDER_WAY = 50
 /** Often enough for the figure, and seldom enough not to be what the machine is busy with. */
 const ASK_EVERY_MS = 4
-/** Each is edited once a second: edits of one object would wait for each other in the API server. */
+const EDITS_PER_SECOND = 100
+/** Objects of the neighbour, each edited once a second. */
 const EDITED = 100
 const TIME = ALL ? 900_000 : 120_000
 
@@ -46,32 +49,8 @@ test(`${COUNT} Routes one by one: 404, then 200, nothing else`, { timeout: TIME 
 })
 
 test.runIf(ALL)('the same while another tenant edits 100 times a second', { timeout: 2 * TIME }, async () => {
-  const configMap = (index: number) => `unrelated-${index}`
-  const route = (index: number) => `edited-${index}`
-  const configMaps = (edit: number) => ({
-    path: `/api/v1/namespaces/${NEIGHBOUR}/configmaps/${configMap(edit % EDITED)}`,
-    body: { data: { edit: String(edit) } },
-  })
-  const routes = (edit: number) => ({
-    path: `${ownPath('routes', NEIGHBOUR)}/${route(edit % EDITED)}`,
-    body: {
-      spec: {
-        rules: [
-          {
-            backendRefs: [{ name: 'web', port: 80 }],
-            timeouts: { request: `${10 + (Math.floor(edit / EDITED) % 50)}s` },
-          },
-        ],
-      },
-    },
-  })
-  for (let index = 0; index < EDITED; index++) {
-    await api.call('POST', `/api/v1/namespaces/${NEIGHBOUR}/configmaps`, { metadata: { name: configMap(index) } })
-    const host = `${route(index)}.${NEIGHBOUR}.test`
-    await api.call('POST', ownPath('routes', NEIGHBOUR), routeOf(NEIGHBOUR, route(index), host))
-  }
-  const control = await besideEdits(configMaps, async () => await createRoutes('control', COUNT))
-  const edited = await besideEdits(routes, async () => await createRoutes('edited', COUNT))
+  const control = await besideEdits('configmaps', async () => await createRoutes('control', COUNT))
+  const edited = await besideEdits('routes', async () => await createRoutes('edited', COUNT))
   report(`beside ${control.perSecond.toFixed(0)} edits/s of ConfigMaps`, control.result)
   report(`beside ${edited.perSecond.toFixed(0)} edits/s of Routes`, edited.result)
   const ratio = (share: number) => quantile(edited.result, share) / quantile(control.result, share)
@@ -124,30 +103,22 @@ async function watchHost(gateway: GatewayAddress, host: string, until: () => num
   }
 }
 
-/** Runs something while PATCH calls go out at 100 a second; how many really did. */
+/** Runs something while objects of the neighbour are edited; how many edits a second there really were. */
 async function besideEdits<Result>(
-  edit: (count: number) => { readonly path: string; readonly body: unknown },
+  what: EditsPlan['what'],
   run: () => Promise<Result>,
 ): Promise<{ readonly result: Result; readonly perSecond: number }> {
-  let sent = 0
-  let done = 0
-  const began = performance.now()
-  const timer = setInterval(() => {
-    // Timers come late on a busy machine: as many as are due, unless the API server is behind already.
-    const due = Math.floor((performance.now() - began) / 10)
-    while (sent < due && sent - done < MOST_UNDER_WAY) {
-      const { path, body } = edit(sent++)
-      api.call('PATCH', path, body).then(
-        () => done++,
-        () => done++,
-      )
-    }
-  }, 10)
+  const plan: EditsPlan = { tenant: NEIGHBOUR, what, objects: EDITED, rate: EDITS_PER_SECOND }
+  const worker = new Worker(new URL('./support/edits-worker.ts', import.meta.url), { workerData: plan })
   try {
+    await once(worker, 'message')
     const result = await run()
-    return { result, perSecond: (done * 1_000) / (performance.now() - began) }
+    const answer = once(worker, 'message')
+    worker.postMessage('stop')
+    const [perSecond] = await answer
+    return { result, perSecond: Number(perSecond) }
   } finally {
-    clearInterval(timer)
+    await worker.terminate()
   }
 }
 

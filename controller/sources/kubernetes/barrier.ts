@@ -49,7 +49,7 @@ export interface BarrierTiming {
 const TIMING: BarrierTiming = {
   backoff: { baseMs: 100, maxMs: 10_000 },
   tellAfterMs: 5_000,
-  turns: { everyMs: 50, burst: 20, perKey: 4, overall: 64, heaviest: 5 },
+  turns: { everyMs: 25, burst: 20, perKey: 4, overall: 64, heaviest: 10 },
   patientTurns: { everyMs: 250, burst: 4, perKey: 2, overall: 16, heaviest: 2 },
 }
 const MAX_PROBLEMS = 50
