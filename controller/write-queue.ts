@@ -10,6 +10,8 @@ export interface WriteLimits {
   readonly burst: number
   /** Milliseconds between two writes of one object. */
   readonly objectMs: number
+  /** Of those, what is no news to anybody who waits (urgency 3). Default: no further bound. */
+  readonly calm?: { readonly perSecond: number; readonly burst: number }
   /** Bounds of the wait after a failure, milliseconds. */
   readonly backoffMs: number
   readonly backoffMostMs: number
@@ -20,12 +22,13 @@ export const WRITE_LIMITS: WriteLimits = {
   perSecond: 20,
   burst: 20,
   objectMs: 1_000,
+  calm: { perSecond: 5, burst: 20 },
   backoffMs: 1_000,
   backoffMostMs: 60_000,
 }
 
 /** 0 goes first. */
-export type Urgency = 0 | 1 | 2
+export type Urgency = 0 | 1 | 2 | 3
 
 /** The wait of an object that changes all the time doubles up to so many times `objectMs`. */
 const MOST_PATIENCE = 8
@@ -52,15 +55,16 @@ type Lane = Map<string, Set<string>>
 export class WriteQueue {
   readonly #limits: WriteLimits
   readonly #entries = new Map<string, Entry>()
-  readonly #lanes: readonly [Lane, Lane, Lane] = [new Map(), new Map(), new Map()]
+  readonly #lanes: readonly [Lane, Lane, Lane, Lane] = [new Map(), new Map(), new Map(), new Map()]
   #length = 0
-  #tokens: number
-  #filledAt = 0
+  readonly #all: Bucket
+  readonly #calm: Bucket | undefined
   #pausedUntil = 0
 
   constructor(limits: WriteLimits = WRITE_LIMITS) {
     this.#limits = limits
-    this.#tokens = limits.burst
+    this.#all = new Bucket(limits)
+    this.#calm = limits.calm === undefined ? undefined : new Bucket(limits.calm)
   }
 
   /** Number of objects that wait. */
@@ -107,8 +111,8 @@ export class WriteQueue {
             soonest = Math.min(soonest, due)
             continue
           }
-          const wait = this.#spend(now)
-          if (wait > 0) return { waitMs: wait }
+          const wait = this.#spend(entry.urgency, now)
+          if (wait > 0) return { waitMs: Math.min(wait, soonest - now) }
           this.#leave(key, entry)
           // Behind all others.
           if (lane.delete(owner) && keys.size > 0) lane.set(owner, keys)
@@ -124,9 +128,11 @@ export class WriteQueue {
 
   /** Nothing had to be written after all: the write that `take` counted is given back. */
   skipped(key: string): void {
-    this.#tokens = Math.min(this.#limits.burst, this.#tokens + 1)
+    this.#all.give()
     const entry = this.#entries.get(key)
-    if (entry !== undefined) entry.busy = false
+    if (entry === undefined) return
+    entry.busy = false
+    if (entry.urgency === 3) this.#calm?.give()
   }
 
   /** A write ended well. */
@@ -183,14 +189,41 @@ export class WriteQueue {
   }
 
   /** Takes one write of the budget; else the milliseconds until there is one. */
-  #spend(now: number): number {
-    const { perSecond, burst } = this.#limits
-    this.#tokens = Math.min(burst, this.#tokens + ((now - this.#filledAt) / 1_000) * perSecond)
+  #spend(urgency: Urgency, now: number): number {
+    const calm = urgency === 3 ? this.#calm : undefined
+    const wait = Math.max(this.#all.waitAt(now), calm?.waitAt(now) ?? 0)
+    if (wait > 0) return wait
+    this.#all.take()
+    calm?.take()
+    return 0
+  }
+}
+
+/** So many a second, and some at once after a quiet time. */
+class Bucket {
+  readonly #perSecond: number
+  readonly #burst: number
+  #tokens: number
+  #filledAt = 0
+
+  constructor({ perSecond, burst }: { readonly perSecond: number; readonly burst: number }) {
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#tokens = burst
+  }
+
+  /** Milliseconds until one can be taken. */
+  waitAt(now: number): number {
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#filledAt) / 1_000) * this.#perSecond)
     this.#filledAt = now
-    if (this.#tokens >= 1) {
-      this.#tokens -= 1
-      return 0
-    }
-    return Math.max(1, Math.ceil(((1 - this.#tokens) / perSecond) * 1_000))
+    return this.#tokens >= 1 ? 0 : Math.max(1, Math.ceil(((1 - this.#tokens) / this.#perSecond) * 1_000))
+  }
+
+  take(): void {
+    this.#tokens -= 1
+  }
+
+  give(): void {
+    this.#tokens = Math.min(this.#burst, this.#tokens + 1)
   }
 }

@@ -211,6 +211,20 @@ describe('the queue', () => {
     expect(queue.take(60_000)).toEqual({ waitMs: 1_000 })
   })
 
+  test('what is little news is written less often, and takes nothing from the rest', () => {
+    const queue = new WriteQueue({ ...LIMITS, burst: 10, calm: { perSecond: 2, burst: 3 } })
+    for (let index = 0; index < 8; index++) queue.add(`calm-${index}`, 3)
+    const keys: string[] = []
+    for (let next = queue.take(0); next !== undefined && 'key' in next; next = queue.take(0)) keys.push(next.key)
+    expect(keys).toEqual(['calm-0', 'calm-1', 'calm-2'])
+    expect(queue.take(0)).toEqual({ waitMs: 500 })
+    queue.add('new', 2)
+    expect(queue.take(0)).toEqual({ key: 'new' })
+    queue.skipped('calm-0')
+    expect(queue.take(0)).toEqual({ key: 'calm-3' })
+    expect(queue.take(500)).toEqual({ key: 'calm-4' })
+  })
+
   test('one object once a second; a failure waits longer each time', () => {
     const queue = new WriteQueue(LIMITS)
     queue.add('a', 2)

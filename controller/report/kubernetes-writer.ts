@@ -5,7 +5,14 @@ import { type ObjectRef, objectKey } from '../../model/resources.ts'
 import { type ApiCalls, type ApiResult, FIELD_MANAGER, PATCH_TYPES } from '../api-calls.ts'
 import { type Urgency, WRITE_LIMITS, type WriteLimits, WriteQueue } from '../write-queue.ts'
 import type { ObjectStatus } from './conditions.ts'
-import { readStoredStatus, type StatusFigures, type StoredStatus, sameStatus, statusBody } from './status-body.ts'
+import {
+  condition,
+  readStoredStatus,
+  type StatusFigures,
+  type StoredStatus,
+  sameStatus,
+  statusBody,
+} from './status-body.ts'
 
 /** What is written about: the newest of everything. */
 export interface StatusReport {
@@ -131,7 +138,7 @@ class StatusWriter implements KubernetesWriter {
   }
 
   #want(key: string, status: ObjectStatus): void {
-    if (this.#leads && this.#audited) this.#queue.add(key, urgencyOf(status), status.tenant)
+    if (this.#leads && this.#audited) this.#queue.add(key, urgencyOf(status, this.#stored.get(key)), status.tenant)
   }
 
   // A Tenant's figures change with the pods and its namespaces, which its conditions need not show.
@@ -305,10 +312,11 @@ function isOurs(object: ObjectRef): boolean {
   return KINDS.some((kind) => kind === object.kind)
 }
 
-// Rejections first; a Tenant tells about many Routes.
-function urgencyOf(status: ObjectStatus): Urgency {
-  if (status.ready.status === 'False') return 0
-  return status.object.kind === 'Tenant' ? 1 : 2
+// Rejections first; a Tenant tells about many Routes; that what was ready is ready in a newer generation is little news.
+function urgencyOf({ object, ready }: ObjectStatus, stored: StoredStatus | undefined): Urgency {
+  if (ready.status === 'False') return 0
+  if (object.kind === 'Tenant') return 1
+  return ready.status === 'True' && condition(stored, 'Ready')?.status === 'True' ? 3 : 2
 }
 
 function pathOf({ kind, namespace, name }: ObjectRef): string {
