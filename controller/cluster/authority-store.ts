@@ -15,7 +15,7 @@ export interface AuthorityPlace {
 
 const FIELD = 'authority.json'
 const TIMEOUT_MS = 10_000
-/** On the Secret: any new text asks for another authority. docs/operations.md tells of all three. */
+/** On the Secret: any new text asks for another authority. docs/cluster.md tells of all three. */
 const ASKED = 'atrium.dev/rotate'
 const OVERLAP = 'atrium.dev/rotate-overlap'
 const PROGRESS = 'atrium.dev/rotation'
