@@ -1,23 +1,14 @@
 // `atrium curl`: one request to the gateway of a cluster that needs no address: a port forwarded to a dataplane pod, the
 // Host and the TLS name by itself. Prints what came back, and on stderr which way it went.
 import { type Command, Option } from 'commander'
-import { addClusterFlags, type ServerFlags } from '../cluster/flags.ts'
+import type { CurlRequest } from '../cluster/curl-request.ts'
+import { addClusterFlags } from '../cluster/flags.ts'
 import { usageFailure } from '../exit.ts'
 import { addCommonFlags, collect, type CommonFlags, flag, headerField } from '../options.ts'
 import type { Terminal } from '../terminal.ts'
 import { onRun } from './command.ts'
 
-interface CurlFlags
-  extends CommonFlags,
-    Pick<ServerFlags, 'kubeconfig' | 'context' | 'release' | 'releaseNamespace' | 'timeout'> {
-  readonly request?: string
-  readonly header?: readonly { readonly name: string; readonly value: string }[]
-  readonly data?: string
-  readonly insecure?: boolean
-  readonly fail?: boolean
-  readonly pod?: string
-  readonly cacert?: readonly string[]
-}
+interface CurlFlags extends CommonFlags, Omit<CurlRequest, 'url'> {}
 
 /** Adds the verb to the program. */
 export function addCurl(program: Command): void {

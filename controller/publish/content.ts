@@ -2,7 +2,7 @@
 // each format that is written. http-publisher.ts pushes from it, pod-listener.ts answers pulls from it.
 import { Readable } from 'node:stream'
 import type { Digest } from '../../model/canonical.ts'
-import type { Position, PushManifest } from '../../model/push.ts'
+import { type Position, PUSH_LIMITS, type PushManifest } from '../../model/push.ts'
 import { poolLine, shardLine } from '../../model/push-shard.ts'
 import { type EntryKind, RootHash } from '../../model/root-hash.ts'
 import { type Pool, SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../../model/snapshot.ts'
@@ -56,6 +56,9 @@ const PIECE = 65_536
 const SLICE = 8
 const HIGH_WATER = 262_144
 
+/** Characters of a change that goes in one call. A quarter of what is taken, as a character is up to three bytes. */
+export const SMALL_CHANGE = PUSH_LIMITS.change / 4
+
 /** See the head of this file. */
 export class SnapshotContent {
   readonly writer: FormatWriter
@@ -66,7 +69,7 @@ export class SnapshotContent {
   /** From the newest set, by base. */
   #differences = new Map<string | null, Difference>()
   /** Of those differences, by base. */
-  #texts = new Map<string, string>()
+  #texts = new Map<string, string | undefined>()
 
   /** @param digest SHA-256 in hexadecimal. */
   constructor(digest: Digest, writer: FormatWriter = CURRENT_FORMAT) {
@@ -149,20 +152,14 @@ export class SnapshotContent {
 
   /**
    * Lines of all that a difference to the newest set brings, as one text that is made once for all pods; undefined where
-   * it would be longer than `limit` characters.
+   * it is not small. That is found out once too.
    */
-  text(difference: Difference, limit: number): string | undefined {
+  text(difference: Difference): string | undefined {
     const newest = this.#newest
-    if (newest === undefined || difference.base === null) return undefined
-    const known = this.#texts.get(difference.base)
-    if (known !== undefined) return known.length > limit ? undefined : known
-    let whole = ''
-    for (const line of this.#all(newest.snapshot, namesOf(difference.shards), namesOf(difference.pools))) {
-      whole += `${line}\n`
-      if (whole.length > limit) return undefined
-    }
-    this.#texts.set(difference.base, whole)
-    return whole
+    const { base } = difference
+    if (newest === undefined || base === null) return undefined
+    if (!this.#texts.has(base)) this.#texts.set(base, this.#textOf(newest, difference))
+    return this.#texts.get(base)
   }
 
   /** The newest set as one stream: its manifest, then everything. */
@@ -172,6 +169,15 @@ export class SnapshotContent {
     const manifest = this.manifest(release, position, this.difference(null))
     const { shards, pools } = set.snapshot
     return this.lines(set, shards.keys(), pools.keys(), { head: JSON.stringify(manifest) })
+  }
+
+  #textOf({ snapshot }: PublishableSet, { shards, pools }: Difference): string | undefined {
+    let whole = ''
+    for (const line of this.#all(snapshot, namesOf(shards), namesOf(pools))) {
+      whole += `${line}\n`
+      if (whole.length > SMALL_CHANGE) return undefined
+    }
+    return whole
   }
 
   async *#pieces(

@@ -16,7 +16,7 @@ import {
   readEndpointsAnswer,
   readManifestAnswer,
 } from '../../model/push.ts'
-import type { Difference, PublishableSet, SnapshotContent } from './content.ts'
+import { type Difference, type PublishableSet, SMALL_CHANGE, type SnapshotContent } from './content.ts'
 import type { Round } from './round.ts'
 
 /** What is pushed. */
@@ -52,8 +52,6 @@ const JSON_TYPE = 'application/json'
 const FEW_POOLS = 1_000
 /** Another base, another format, everything. */
 const ATTEMPTS = 4
-/** Characters of a change that goes in one call. A quarter of what is taken, as a character is up to three bytes. */
-const SMALL = PUSH_LIMITS.change / 4
 
 /** Brings the newest set to a pod. `base` is the root of what it is known to have, undefined where that is not known. */
 export async function pushTo(
@@ -102,12 +100,12 @@ class Push {
   async atOnce(base: string): Promise<PushAcknowledgement | undefined> {
     this.#checkRound()
     const difference = this.#content.difference(base)
-    const lines = this.#content.text(difference, SMALL)
+    const lines = this.#content.text(difference)
     if (lines === undefined) return undefined
     const set = this.#set()
     const manifest = this.#content.manifest(this.#source.release, this.#round.position, difference)
     const head = JSON.stringify(manifest)
-    if (head.length + lines.length > SMALL) return undefined
+    if (head.length + lines.length > SMALL_CHANGE) return undefined
     try {
       const text = `${head}\n${lines}`
       const answer = await this.#post(PUSH_PATHS.change, text, readManifestAnswer, QUICK, CONTENT_TYPE)
