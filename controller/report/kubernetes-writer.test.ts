@@ -337,6 +337,21 @@ describe('the writer', () => {
     expect(warnings).toHaveLength(1)
   })
 
+  test('a push that is under way is not told of, one that hangs is', async () => {
+    writer.lead(true)
+    report(route('a-1', 1, PENDING, PENDING), route('b-1', 1, PENDING, PENDING))
+    await sleep(30)
+    report(route('a-1', 1, ON_PODS, GOOD), route('b-1', 1, PENDING, PENDING))
+    await vi.waitFor(() => expect(statusOf('a-1').conditions[2]).toMatchObject(GOOD))
+    report(route('a-1', 2, PENDING, PENDING), route('b-1', 1, PENDING, PENDING))
+    await sleep(50)
+    report(route('a-1', 2, ON_PODS, GOOD), route('b-1', 1, PENDING, PENDING))
+    await vi.waitFor(() => expect(statusOf('a-1').observedGeneration).toBe(2))
+    expect(patches()).toHaveLength(2)
+    await vi.waitFor(() => expect(statusOf('b-1').conditions[2]).toMatchObject(PENDING), 2_000)
+    expect(patches()).toHaveLength(3)
+  })
+
   test('without the fence nothing is written, even when nobody has told the writer yet', async () => {
     writer.lead(true)
     await sleep(5)

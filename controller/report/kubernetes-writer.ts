@@ -5,6 +5,7 @@ import { type ObjectRef, objectKey } from '../../model/resources.ts'
 import { type ApiCalls, type ApiResult, FIELD_MANAGER, PATCH_TYPES } from '../api-calls.ts'
 import { type Urgency, WRITE_LIMITS, type WriteLimits, WriteQueue } from '../write-queue.ts'
 import type { ObjectStatus } from './conditions.ts'
+import { HeldBack } from './held-back.ts'
 import {
   condition,
   readStoredStatus,
@@ -53,6 +54,8 @@ const AT_ONCE = 8
 const TIMEOUT_MS = 10_000
 const PAGE = 500
 const PIECE = 200
+/** A push takes some 20 ms; a pod that is not reached within this is worth telling of. */
+const ON_ITS_WAY_MS = 1_000
 const AUDIT_MS = 1_800_000
 const AUDIT_AGAIN_MS = 5_000
 
@@ -72,6 +75,9 @@ class StatusWriter implements KubernetesWriter {
   readonly #stored = new Map<string, StoredStatus>()
   /** Written since the audit began. */
   readonly #written = new Set<string>()
+  /** By what is on its way to the pods just now. */
+  readonly #held = new HeldBack(ON_ITS_WAY_MS)
+  #heldTimer: NodeJS.Timeout | undefined
   #told = new Map<string, StatusFigures>()
   #audited = false
   #leads = false
@@ -102,6 +108,7 @@ class StatusWriter implements KubernetesWriter {
     }
     for (const key of this.#statuses.keys()) if (!next.has(key)) this.#forget(key)
     this.#statuses = next
+    this.#awaitHeld()
     this.#pump()
   }
 
@@ -113,6 +120,7 @@ class StatusWriter implements KubernetesWriter {
     if (!leads) return
     this.#queue = new WriteQueue(this.#limits)
     this.#stored.clear()
+    this.#held.clear()
     this.#audited = false
     void this.#audit(this.#auditRun)
   }
@@ -135,10 +143,33 @@ class StatusWriter implements KubernetesWriter {
     }
     this.#stopped = true
     clearTimeout(this.#timer)
+    clearTimeout(this.#heldTimer)
   }
 
   #want(key: string, status: ObjectStatus): void {
-    if (this.#leads && this.#audited) this.#queue.add(key, urgencyOf(status, this.#stored.get(key)), status.tenant)
+    if (!this.#leads || !this.#audited || this.#holdsBack(key, status)) return
+    this.#queue.add(key, urgencyOf(status, this.#stored.get(key)), status.tenant)
+  }
+
+  #holdsBack(key: string, status: ObjectStatus): boolean {
+    if (isOnItsWay(status)) return this.#held.holds(key, performance.now())
+    this.#held.letGo(key)
+    return false
+  }
+
+  #awaitHeld(): void {
+    clearTimeout(this.#heldTimer)
+    const wait = this.#held.waitMs(performance.now())
+    if (wait === undefined || this.#stopped) return
+    this.#heldTimer = setTimeout(() => {
+      for (const key of this.#held.due(performance.now())) {
+        const status = this.#statuses.get(key)
+        if (status !== undefined) this.#want(key, status)
+      }
+      this.#awaitHeld()
+      this.#pump()
+    }, wait)
+    this.#heldTimer.unref()
   }
 
   // A Tenant's figures change with the pods and its namespaces, which its conditions need not show.
@@ -155,6 +186,7 @@ class StatusWriter implements KubernetesWriter {
 
   #forget(key: string): void {
     this.#queue.delete(key)
+    this.#held.letGo(key)
     this.#stored.delete(key)
     this.#told.delete(key)
   }
@@ -187,7 +219,7 @@ class StatusWriter implements KubernetesWriter {
     const figures = this.#figures
     const queue = this.#queue
     const before = this.#stored.get(key)
-    if (status === undefined || figures === undefined) {
+    if (status === undefined || figures === undefined || this.#holdsBack(key, status)) {
       queue.skipped(key)
       return
     }
@@ -306,6 +338,11 @@ class StatusWriter implements KubernetesWriter {
     this.#troubles.add(what)
     this.#options.warn(`${message}. Serving is not affected.`, error)
   }
+}
+
+// Of a Tenant the number of pods is told at once.
+function isOnItsWay({ object, ready }: ObjectStatus): boolean {
+  return object.kind !== 'Tenant' && ready.status === 'Unknown' && ready.reason === 'PodsPending'
 }
 
 function isOurs(object: ObjectRef): boolean {
