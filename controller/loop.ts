@@ -81,7 +81,7 @@ const MAX_ROUNDS = 4
 const RETRY_MS = 1_000
 const MAX_TIMER_MS = 3_600_000
 /** Milliseconds between two cycles of a standby: nobody waits for them, and the machine has better to do. */
-const STANDBY_MS = 200
+const STANDBY_MS = 500
 
 /** Makes a loop. Nothing happens before `start`. */
 export function createLoop(options: LoopOptions): Loop {

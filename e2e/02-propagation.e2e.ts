@@ -5,6 +5,7 @@ import { Agent } from 'node:http'
 import { Worker } from 'node:worker_threads'
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest'
 import { type Api, openApi, ownPath } from './support/api.ts'
+import { copyRouteKind, removeCopiedKind } from './support/copied-kind.ts'
 import type { EditsPlan } from './support/edits-worker.ts'
 import { describeInstallation, type GatewayAddress, gatewayAddress, install, podsOf } from './support/installation.ts'
 import { ask, askUntil, quantile } from './support/request.ts'
@@ -30,7 +31,10 @@ beforeAll(async () => {
   install()
   api = await openApi()
   makeTenant(TENANT)
-  if (ALL) makeTenant(NEIGHBOUR)
+  if (ALL) {
+    makeTenant(NEIGHBOUR)
+    copyRouteKind()
+  }
   gateways = await eachPod()
   await warmUp()
 })
@@ -38,7 +42,9 @@ beforeAll(async () => {
 afterAll(() => {
   api.close()
   removeTenant(TENANT)
-  if (ALL) removeTenant(NEIGHBOUR)
+  if (!ALL) return
+  removeTenant(NEIGHBOUR)
+  removeCopiedKind()
 })
 
 test(`${COUNT} Routes one by one: 404, then 200, nothing else`, { timeout: TIME }, async () => {
@@ -48,15 +54,21 @@ test(`${COUNT} Routes one by one: 404, then 200, nothing else`, { timeout: TIME 
   expect(quantile(times, 0.99)).toBeLessThan(2_000)
 })
 
-test.runIf(ALL)('the same while another tenant edits 100 times a second', { timeout: 2 * TIME }, async () => {
+test.runIf(ALL)('the same while another tenant edits 100 times a second', { timeout: 3 * TIME }, async () => {
   const control = await besideEdits('configmaps', async () => await createRoutes('control', COUNT))
+  // What an edit of a Route costs the API server alone, whoever watches.
+  const copies = await besideEdits('copies', async () => await createRoutes('copies', COUNT))
   const edited = await besideEdits('routes', async () => await createRoutes('edited', COUNT))
   report(`beside ${control.perSecond.toFixed(0)} edits/s of ConfigMaps`, control.result)
+  report(`beside ${copies.perSecond.toFixed(0)} edits/s of a copy of the kind`, copies.result)
   report(`beside ${edited.perSecond.toFixed(0)} edits/s of Routes`, edited.result)
-  const ratio = (share: number) => quantile(edited.result, share) / quantile(control.result, share)
-  console.log(`ratios: p50 ${ratio(0.5).toFixed(2)}, p90 ${ratio(0.9).toFixed(2)}, p99 ${ratio(0.99).toFixed(2)}`)
+  const ratio = (to: readonly number[], share: number) => quantile(edited.result, share) / quantile(to, share)
+  for (const [name, { result }] of Object.entries({ ConfigMaps: control, 'the copy': copies })) {
+    const ratios = [0.5, 0.9, 0.99].map((share) => `p${share * 100} ${ratio(result, share).toFixed(2)}`)
+    console.log(`against ${name}: ${ratios.join(', ')}`)
+  }
   // The time itself is for whoever reads the figures; this says that nobody waits for the neighbour's queue.
-  expect(ratio(0.5)).toBeLessThan(3)
+  expect(ratio(control.result, 0.5)).toBeLessThan(3)
 })
 
 /**

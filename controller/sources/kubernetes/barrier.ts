@@ -33,6 +33,11 @@ export interface BarrierRead {
   readonly tenants: readonly string[]
   /** Of the newest Route that waits. */
   readonly version: string
+  /**
+   * This one can wait: the tenant edits all the time, or nobody waits. Reads of the API server's cache delay each other,
+   * so such a round should not be the reason why somebody else's is late.
+   */
+  readonly patient: boolean
   readonly signal: AbortSignal
 }
 
@@ -49,9 +54,11 @@ export interface BarrierTiming {
 const TIMING: BarrierTiming = {
   backoff: { baseMs: 100, maxMs: 10_000 },
   tellAfterMs: 5_000,
-  turns: { everyMs: 25, burst: 20, perKey: 4, overall: 64, heaviest: 10 },
-  patientTurns: { everyMs: 250, burst: 4, perKey: 2, overall: 16, heaviest: 2 },
+  turns: { everyMs: 25, burst: 20, perKey: 4, overall: 64, heaviest: 20 },
+  patientTurns: { everyMs: 500, burst: 2, perKey: 1, overall: 16, heaviest: 2 },
 }
+/** Milliseconds: who had to wait for longer than this for a turn had used up its own. */
+const OUT_OF_TURNS = 5
 const MAX_PROBLEMS = 50
 
 interface Waiting {
@@ -192,11 +199,13 @@ export class RouteBarrier {
   async #work(namespace: string, gate: Gate): Promise<void> {
     while (gate.waiting.size > 0 && !this.#abort.signal.aborted) {
       const tenants = this.#options.tenantsOf(namespace)
+      const asked = performance.now()
       const giveBack = await this.#turns.take(tenants[0] ?? namespace)
+      const patient = this.#options.eager?.() === false || performance.now() - asked > OUT_OF_TURNS
       let failed = false
       const waiting = gate.waiting.size
       try {
-        await this.#round(namespace, gate, tenants)
+        await this.#round(namespace, gate, tenants, patient)
       } catch (error) {
         failed = true
         gate.failure = error instanceof Error ? error.message : 'unknown failure'
@@ -211,14 +220,14 @@ export class RouteBarrier {
     this.#options.onProblem()
   }
 
-  async #round(namespace: string, gate: Gate, tenants: readonly string[]): Promise<void> {
+  async #round(namespace: string, gate: Gate, tenants: readonly string[], patient: boolean): Promise<void> {
     // These were seen before the API server is asked, so its answer is as new as they are.
     const batch = [...gate.waiting.values()].map((waiting) => waiting.edit)
     if (batch.length === 0 || this.#abort.signal.aborted) return
     const wanted =
       batch.reduce<string | undefined>((newest, edit) => newerVersion(newest, edit.version), undefined) ?? ''
     const signal = this.#abort.signal
-    const version = await this.#options.refresh({ namespace, tenants, version: wanted, signal })
+    const version = await this.#options.refresh({ namespace, tenants, version: wanted, patient, signal })
     gate.backoff.reset()
     gate.failure = undefined
     let lagging = false

@@ -57,6 +57,13 @@ interface Watched {
 const REFERRING: ReadonlySet<string> = new Set(['Tenant', 'Route', 'ReferenceGrant', 'Namespace'])
 /** Longer than an answer takes that waits for nothing. */
 const LATE_READ_MS = 8
+/** After a late read the next are helped along at once. */
+const LATE_AGAIN_MS = 1_000
+/** How long a patient read waits for the watch of Policies to get there by itself, and where nobody waits for it. */
+const PATIENCE_MS = 150
+const STANDBY_PATIENCE_MS = 1_000
+/** What helps the patient helps those who are not, and they go first: their edit is not compiled and pushed with many. */
+const GIVE_WAY_MS = 10
 const FIRST_MATERIAL_MS = 10_000
 const TELL_AFTER_MS = 10_000
 const MAX_PROBLEMS = 50
@@ -77,6 +84,9 @@ class ApiSource implements KubernetesSource {
   readonly #pulse: Pulse | undefined
   readonly #refs = new WeakMap<Partition, readonly MaterialRef[]>()
   readonly #abort = new AbortController()
+  /** Called when Policies have been seen further. */
+  readonly #awaiting = new Set<() => void>()
+  #lateUntil = 0
   #referencesChanged = true
   #revision = 0
   #state: SourceState = {
@@ -159,6 +169,7 @@ class ApiSource implements KubernetesSource {
     this.#abort.abort()
     clearTimeout(this.#problemTimer)
     this.#barrier.stop()
+    for (const end of [...this.#awaiting]) end()
     await Promise.all([...this.#watched.map(({ reflector }) => reflector.stop()), this.#material.stop()])
   }
 
@@ -182,11 +193,16 @@ class ApiSource implements KubernetesSource {
       // Those of the whole cluster keep connections of their own: they find out when the world went back.
       shared: namespace !== undefined && watchNamespaces.length * (WHOLE_KINDS.length - 2) > MAX_OWN_CONNECTIONS,
       timing: { ...REFLECTOR_TIMING, ...timing },
-      ...(kind === 'Policy' || kind === 'Tenant' ? { onProgress: () => this.#barrier.progress() } : {}),
+      ...(kind === 'Policy' || kind === 'Tenant' ? { onProgress: () => this.#progressed() } : {}),
       onRewind: () => this.#rewind(reflector),
       onStatus: () => this.#schedule(),
     })
     return { kind, namespace, cache, reflector }
+  }
+
+  #progressed(): void {
+    this.#barrier.progress()
+    for (const end of [...this.#awaiting]) end()
   }
 
   #rewind(finder: Reflector): void {
@@ -210,26 +226,76 @@ class ApiSource implements KubernetesSource {
     return tenantsOf(namespace, labels, this.#watchedOf('Tenant', '')?.cache.objects() ?? [])
   }
 
-  async #refresh({ namespace, tenants, version, signal }: BarrierRead): Promise<string> {
+  async #refresh(read: BarrierRead): Promise<string> {
     const { client } = this.#options
-    // A read that waits for the API server's cache is helped along.
-    const late = setTimeout(() => this.#pulse?.beat(), LATE_READ_MS)
+    const { tenants, version, signal } = read
     const [policies, ...found] = await Promise.all([
-      readNamespacePolicies(client, namespace, version, signal).finally(() => clearTimeout(late)),
+      this.#refreshPolicies(read),
       ...tenants.map((name) => readTenant(client, name, signal)),
     ])
-    const watched = this.#watchedOf('Policy', namespace)
-    // A watch that is further already knows more than what was read, deletions above all.
-    if (watched !== undefined && !isAtLeast(watched.reflector.version, policies.version)) {
-      watched.cache.mergeNamespace(namespace, policies.items, policies.version)
-    }
     const cache = this.#watchedOf('Tenant', '')?.cache
     for (const [index, tenant] of found.entries()) {
       const name = tenants[index] ?? ''
       if (tenant !== undefined) cache?.apply(tenant, false)
       else if (cache?.isNewerThan('', name, version) === false) cache.remove('', name, '')
     }
-    return policies.version
+    return policies
+  }
+
+  /** The version up to which the Policies of the namespace are known now, at least that of the read. */
+  async #refreshPolicies({ namespace, version, patient, signal }: BarrierRead): Promise<string> {
+    const watched = this.#watchedOf('Policy', namespace)
+    if (patient && watched?.namespace === undefined) {
+      const seen = await this.#awaitPolicies(namespace, version, signal)
+      if (seen !== undefined) {
+        await new Promise((resolve) => setTimeout(resolve, GIVE_WAY_MS))
+        return seen
+      }
+    }
+    // A read that waits for the API server's cache is helped along.
+    const isLikelyLate = performance.now() < this.#lateUntil
+    if (isLikelyLate) this.#pulse?.beat()
+    const late = setTimeout(() => {
+      this.#lateUntil = performance.now() + LATE_AGAIN_MS
+      if (!isLikelyLate) this.#pulse?.beat()
+    }, LATE_READ_MS)
+    const read = await readNamespacePolicies(this.#options.client, namespace, version, signal).finally(() =>
+      clearTimeout(late),
+    )
+    // A watch that is further already knows more than what was read, deletions above all.
+    if (watched !== undefined && !isAtLeast(watched.reflector.version, read.version)) {
+      watched.cache.mergeNamespace(namespace, read.items, read.version)
+    }
+    return read.version
+  }
+
+  /** Until the watch has seen a version, which the pulse of whoever leads brings about; undefined where it does not. */
+  async #awaitPolicies(namespace: string, version: string, signal: AbortSignal): Promise<string | undefined> {
+    const reflector = this.#reflectorOf('Policy', namespace)
+    const began = performance.now()
+    this.#pulse?.beat()
+    for (;;) {
+      const seen = reflector?.version
+      if (seen !== undefined && isAtLeast(seen, version)) return seen
+      const patience = this.#options.eager?.() === false ? STANDBY_PATIENCE_MS : PATIENCE_MS
+      const left = began + patience - performance.now()
+      if (left <= 0 || signal.aborted) return undefined
+      // In short steps: who waits as a standby may lead at any time.
+      await this.#progress(Math.min(left, PATIENCE_MS))
+    }
+  }
+
+  /** Until a watch of Policies has seen more, or for so long. */
+  #progress(milliseconds: number): Promise<void> {
+    return new Promise((resolve) => {
+      const end = () => {
+        clearTimeout(timer)
+        this.#awaiting.delete(end)
+        resolve()
+      }
+      const timer = setTimeout(end, milliseconds)
+      this.#awaiting.add(end)
+    })
   }
 
   #set(edit: Edit): void {
