@@ -2,12 +2,12 @@
 // tenant, 100 tenants. The longest turn of the loop, each second looked at. On a busy machine a thread also waits for the
 // processor: run it before all others (`chrt -f 1 node …` as root) where the figure is to mean something.
 //   node bench/activation-stall.ts [tenants=2000] [routes=5] [workers=1]
-import { createHash } from 'node:crypto'
 import { compile } from '../controller/compile/compile.ts'
 import type { CompileSettings } from '../controller/compile/compile-types.ts'
 import { startDataplane, type Dataplane } from '../dataplane/main.ts'
 import type { Kind, Partition, ResourceSet, SourceObject } from '../model/resources.ts'
 import type { Snapshot } from '../model/snapshot.ts'
+import { createDigest } from '../peer/digest.ts'
 import { POLICIES } from '../policies/index.ts'
 
 const MANY = 100
@@ -17,7 +17,7 @@ const [tenants = 2_000, routes = 5, workers = 1] = process.argv.slice(2).map(Num
 let revision = 0
 const versions: number[] = []
 const settings: CompileSettings = {
-  digest: (text) => createHash('sha256').update(text).digest('hex'),
+  digest: createDigest(),
   policies: POLICIES,
   allowEndpoints: [],
   ownAddresses: [],

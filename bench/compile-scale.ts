@@ -1,11 +1,11 @@
 // Compile at scale: 10,000 tenants, 40,000 Routes, 200,000 endpoints, from ResourceSet to sealed snapshot. Prints the time
 // of a cold compile, of one edited Route and of one flipped endpoint, the peak memory and the bytes of the changed shard.
 //   node bench/compile-scale.ts [tenants]
-import { createHash } from 'node:crypto'
 import { compile } from '../controller/compile/compile.ts'
 import type { CompileResult, CompileSettings } from '../controller/compile/compile-types.ts'
 import { canonicalText } from '../model/canonical.ts'
 import type { Kind, Partition, ResourceSet, SourceObject } from '../model/resources.ts'
+import { createDigest } from '../peer/digest.ts'
 import { POLICIES } from '../policies/index.ts'
 
 const ROUTES_PER_TENANT = 4
@@ -13,7 +13,7 @@ const ENDPOINTS_PER_SERVICE = 5
 const EDITS = 200
 
 const settings: CompileSettings = {
-  digest: (text) => createHash('sha256').update(text).digest('hex'),
+  digest: createDigest(),
   policies: POLICIES,
   allowEndpoints: [],
   ownAddresses: [],

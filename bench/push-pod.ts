@@ -20,6 +20,7 @@ await startReceiver({
   ...(folder === undefined ? {} : { lastGoodFolder: folder }),
   target: {
     deliver: (change) => dataplane.deliver(change),
+    shard: (tenant) => dataplane.shards.get(tenant),
     whole: () => dataplane.whole(),
     sources: {
       ready: () => true,

@@ -6,8 +6,8 @@ import { createInProcessPublisher } from '../controller/publish/in-process.ts'
 import { createFileSource } from '../controller/sources/file/file-source.ts'
 import type { Source } from '../controller/sources/source.ts'
 import type { Dataplane } from '../dataplane/main.ts'
+import { createDigest } from '../peer/digest.ts'
 import { POLICIES } from '../policies/index.ts'
-import { sha256 } from './load.ts'
 
 /** Whom to tell. */
 export interface StandaloneListeners {
@@ -41,7 +41,7 @@ export async function startFolderController(
       (snapshot, sequence) => dataplane.activate(snapshot, sequence),
       (error) => listeners.warn('A change could not be made active.', error),
     ),
-    settings: { digest: sha256, policies: POLICIES, allowEndpoints, ownAddresses },
+    settings: { digest: createDigest(), policies: POLICIES, allowEndpoints, ownAddresses },
     ...(stateFolder === undefined ? {} : { stateFolder }),
     ...(listeners.report === undefined ? {} : { console: listeners.report }),
     ...(listeners.onCycle === undefined ? {} : { onCycle: listeners.onCycle }),

@@ -1,6 +1,5 @@
 // From folders of YAML to a compiled result, once: what compile, explain and diff have in common. Reads the clock and
 // the disk; opens no socket and writes nothing.
-import { createHash } from 'node:crypto'
 import { relative } from 'node:path'
 import { compile } from '../controller/compile/compile.ts'
 import type { CompileResult } from '../controller/compile/compile-types.ts'
@@ -8,6 +7,7 @@ import { createFileSource } from '../controller/sources/file/file-source.ts'
 import type { Position, SourceProblem } from '../controller/sources/source.ts'
 import type { FieldPath, Issue } from '../model/issue.ts'
 import type { ObjectRef, ResourceSet } from '../model/resources.ts'
+import { createDigest } from '../peer/digest.ts'
 import { POLICIES } from '../policies/index.ts'
 import { usageFailure } from './exit.ts'
 
@@ -23,11 +23,6 @@ export interface Loaded {
   locate(object: ObjectRef, path: FieldPath): Position | undefined
 }
 
-/** SHA-256 as lower-case hex. */
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
-}
-
 /** Reads and compiles folders as one world without claims or history. */
 export async function loadFolders(folders: readonly string[], allowEndpoints: readonly string[]): Promise<Loaded> {
   if (folders.length === 0) throw usageFailure('Say which folder: --config DIR')
@@ -37,7 +32,7 @@ export async function loadFolders(folders: readonly string[], allowEndpoints: re
   const { resources, problems, notes = [] } = source.read()
   await source.stop()
   const whole: ResourceSet = { ...resources, claims: [], lastGood: [] }
-  const result = compile(whole, { digest: sha256, policies: POLICIES, allowEndpoints, ownAddresses: [] })
+  const result = compile(whole, { digest: createDigest(), policies: POLICIES, allowEndpoints, ownAddresses: [] })
   return {
     resources: whole,
     problems,

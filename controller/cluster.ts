@@ -1,8 +1,8 @@
 // The composition root of a controller in a cluster: source, loop, lease, stores, publisher, identities, status, ports.
 // bin/commands/controller.ts starts one for each replica. All replicas read, compile, sign and answer; what is written
 // to the API server and pushed to pods is the leader's, and asks the lease before each act.
-import { createHash } from 'node:crypto'
 import type { PolicyDefinition } from '../model/define-policy.ts'
+import { createDigest } from '../peer/digest.ts'
 import type { PeerListener } from '../peer/listener.ts'
 import { type ListenAt, openHealth, openMetrics } from './admin.ts'
 import { ApiAccess } from './api/access.ts'
@@ -89,7 +89,7 @@ const PEER_PORT = 9_902
 export async function startCluster(options: ClusterOptions): Promise<ClusterController> {
   const { release, namespace, pod, host, ports, warn, note } = options
   const api = createApiClient({ credentials: options.credentials, userAgent: 'atrium-controller' })
-  const digest = (text: string) => createHash('sha256').update(text).digest('hex')
+  const digest = createDigest()
   const clock = { now: () => Date.now(), monotonic: () => performance.now() }
   const labels = objectLabels(release)
   const place = { api, namespace, release, labels }

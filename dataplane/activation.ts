@@ -86,6 +86,11 @@ export class Activation implements Held {
     return [...this.#refused].map(([tenant, { message }]) => ({ tenant, message }))
   }
 
+  /** The shard of a tenant that serves. */
+  shard(tenant: string): TenantShard | undefined {
+    return this.#active.get(tenant)?.shard
+  }
+
   /** The shards that serve. */
   shards(): ReadonlyMap<string, TenantShard> {
     return new Map([...this.#active].map(([tenant, { shard }]) => [tenant, shard]))

@@ -96,6 +96,8 @@ export interface Dataplane {
   activate(snapshot: Snapshot, sequence: number): Promise<PodAnswer>
   /** Makes a change active that was received whole, in the same way. Whoever receives keeps to the order of changes. */
   deliver(change: Change): Promise<Acknowledgement>
+  /** The shard of a tenant that serves. */
+  shard(tenant: string): TenantShard | undefined
   /** What serves now. */
   whole(): { readonly shards: Iterable<TenantShard>; readonly pools: Iterable<Pool> }
   /** What may be shown of this pod, on whatever port. */
@@ -249,6 +251,10 @@ class RunningDataplane implements Dataplane {
 
   async deliver(change: Change): Promise<Acknowledgement> {
     return await this.#activation.inTurn(() => this.#apply(change))
+  }
+
+  shard(tenant: string): TenantShard | undefined {
+    return this.#activation.shard(tenant)
   }
 
   whole() {

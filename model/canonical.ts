@@ -1,8 +1,21 @@
 // One text for one value: keys ordered, no white space, Maps as ordered pairs, secrets left out. Pure.
 // Hashes of shards and pools are taken over this, so equal objects give equal versions on every machine.
 
-/** A digest from text to lower-case hex, given by main.ts (SHA-256), so that pure code needs no crypto module. */
-export type Digest = (text: string) => string
+/**
+ * A digest from text to lower-case hex, given by whoever composes (SHA-256, peer/digest.ts), so that pure code needs no
+ * crypto module. Where it has a memory, the hash of a part of a shard is taken once for as long as the part lives.
+ */
+export interface Digest {
+  (text: string): string
+  readonly memory?: HashMemory
+}
+
+/** Hashes by the object that they are of. */
+export interface HashMemory {
+  /** `leads`: where the matches of the host led when its hash was taken. */
+  readonly hosts: WeakMap<object, { readonly leads: string; readonly hash: string }>
+  readonly routes: WeakMap<object, string>
+}
 
 /** The canonical JSON text of plain data. `undefined` fields are left out. Depth is bounded by the schemas. */
 export function canonicalText(value: unknown): string {

@@ -1,10 +1,11 @@
 // Shards and pools as lines of text, and back: hash checked, every field known, private keys in the clear because both
 // ends are known by certificate. Pure. controller/publish/content.ts writes lines, dataplane/receive reads them.
-import { canonicalText, compareText, type Digest } from './canonical.ts'
+import { canonicalText, type Digest } from './canonical.ts'
 import { Hidden } from './hidden.ts'
 import { poolIdShape, poolShape } from './push.ts'
 import type { AuthorityFacts, CertificateFacts } from './resources.ts'
 import type { EntryKind } from './root-hash.ts'
+import { hashShard } from './shard-hash.ts'
 import { anything, fields, flag, list, orNull, readShape, type Shape, text, variant, whole, word } from './shape.ts'
 import { type Pool, poolKey, type TenantShard } from './snapshot.ts'
 
@@ -43,7 +44,8 @@ const hostTls = fields({
   ),
 })
 const poolHead = fields({ id: poolIdShape, hash, endpoints: anything() })
-const host = fields({ host: name, tls: orNull(hostTls), matches: list(match, MANY) })
+/** Shape of a host. */
+export const hostShape = fields({ host: name, tls: orNull(hostTls), matches: list(match, MANY) })
 const backend = fields({
   weight: whole(0),
   pool: orNull(poolIdShape),
@@ -59,7 +61,8 @@ const redirect = fields({
 })
 const headerValue = fields({ name: value, value })
 const headers = fields({ set: list(headerValue, MANY), add: list(headerValue, MANY), remove: list(value, MANY) })
-const route = fields({
+/** Shape of a rule. */
+export const routeShape = fields({
   id: fields({ tenant: name, namespace: name, route: name, rule: whole(0), ruleName: name }),
   action: variant({
     forward: { backends: list(backend, MANY) },
@@ -81,18 +84,20 @@ const route = fields({
   retry: fields({ attempts: whole(0), onConnectFailure: flag(), backoff: whole(0) }),
   passiveHealth: fields({ consecutiveFailures: whole(0), ejectFor: whole(0), maxEjectedPercent: whole(0) }),
 })
+/** Shape of a tenant's limits. */
+export const limitsShape = fields({
+  requests: orNull(fields({ count: whole(0), seconds: whole(0), burst: whole(0) })),
+  concurrency: orNull(whole(0)),
+  connections: orNull(whole(0)),
+  bodySize: whole(0),
+})
 const shardShape: Shape<PushShard> = fields({
   tenant: name,
   hash,
   suspended: flag(),
-  limits: fields({
-    requests: orNull(fields({ count: whole(0), seconds: whole(0), burst: whole(0) })),
-    concurrency: orNull(whole(0)),
-    connections: orNull(whole(0)),
-    bodySize: whole(0),
-  }),
-  hosts: list(host, MANY),
-  routes: list(route, MANY),
+  limits: limitsShape,
+  hosts: list(hostShape, MANY),
+  routes: list(routeShape, MANY),
   certificates: list(
     fields(
       {
@@ -176,19 +181,24 @@ function readShard(parsed: unknown, digest: Digest): ContentLine | string {
   return { type: 'unknown', kind: 'shard', name: tenant, tenant, hash, message: unknownMessage(read) }
 }
 
-/** The hash of a shard as seal.ts takes it: over everything but itself, certificates and authorities by fingerprint. */
-function hashOfShard(parsed: Record<string, unknown>, digest: Digest): string {
-  const { hash: _, certificates, authorities, ...rest } = parsed
-  return digest(
-    canonicalText({ ...rest, certificates: fingerprints(certificates), authorities: fingerprints(authorities) }),
+/** The hash of a shard as it travels: over everything but itself, certificates and authorities by fingerprint. */
+export function hashOfShard(parsed: Record<string, unknown>, digest: Digest): string {
+  const { hash: _, hosts, routes, certificates, authorities, ...head } = parsed
+  const parts = { head, hosts: listOf(hosts), routes: listOf(routes) }
+  return hashShard(
+    { ...parts, certificates: fingerprints(certificates), authorities: fingerprints(authorities) },
+    digest,
   )
+}
+
+// What is no list is one item that no shape knows: it counts, and is not read.
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [value]
 }
 
 function fingerprints(items: unknown): readonly string[] {
   if (!Array.isArray(items)) return []
-  return items
-    .map((item: unknown) => String((item as { readonly fingerprint?: unknown } | null)?.fingerprint))
-    .sort(compareText)
+  return items.map((item: unknown) => String((item as { readonly fingerprint?: unknown } | null)?.fingerprint))
 }
 
 function toShard({ certificates, authorities, ...rest }: PushShard): TenantShard {

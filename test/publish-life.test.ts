@@ -2,11 +2,12 @@ import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { CURRENT_FORMAT, type FormatWriter } from '../controller/publish/content.ts'
-import { canonicalText } from '../model/canonical.ts'
 import { PUSH_PATHS } from '../model/push.ts'
+import { hashOfShard } from '../model/push-shard.ts'
 import { EMPTY_ROOT } from '../model/root-hash.ts'
 import type { TenantShard } from '../model/snapshot.ts'
 import { secureOptions } from '../peer/identify.ts'
+import { makeHost, makeMatch, makeRoute } from './support/shard.ts'
 import {
   PublishWorld,
   RELEASE,
@@ -363,6 +364,58 @@ describe('a pod that lies', () => {
   })
 })
 
+describe('a tenant with many Routes', () => {
+  /** 300 Routes with a host each, one of them marked. */
+  const large = (mark: number) => {
+    const names = Array.from(
+      { length: 300 },
+      (_, index) => `r-${String(index).padStart(3, '0')}${index === 150 ? `-${mark}` : ''}`,
+    )
+    return snapshotOf([
+      sealedShard('acme', '', {
+        routes: names.map((name) => makeRoute('acme', name)),
+        hosts: names.map((name, route) => makeHost(`${name}.acme.test`, { matches: [makeMatch('/', { route })] })),
+      }),
+    ])
+  }
+
+  test('is sent what one edit changed, in every set, and a container that restarts has all of it', async () => {
+    const world = await startWorld()
+    const controller = await world.controller()
+    const folder = join(world.folder, 'memory')
+    const pod = await world.pod([controller], { uid: 'same', lastGoodFolder: folder })
+    await controller.publisher.publish(large(1), 1)
+    await until(allCurrent(controller, 1))
+    for (let mark = 2; mark <= 5; mark++) {
+      const before = controller.publisher.sentBytes
+      const answers = await controller.publisher.publish(large(mark), mark)
+      expect(answers).toHaveLength(1)
+      expect(controller.publisher.sentBytes - before).toBeLessThan(4_000)
+      expect(pod.dataplane.shards.get('acme')).toEqual(large(mark).shards.get('acme'))
+    }
+    await pod.stop()
+    const orphan = await world.pod([], { uid: 'same', lastGoodFolder: folder })
+    expect(orphan.dataplane.history).toEqual([rootOf(large(5))])
+    expect(orphan.dataplane.shards.get('acme')).toEqual(large(5).shards.get('acme'))
+  })
+
+  test('is sent whole where the pod cannot use what changed', async () => {
+    const world = await startWorld()
+    const controller = await world.controller()
+    const pod = await world.pod([controller])
+    await controller.publisher.publish(large(1), 1)
+    await until(allCurrent(controller, 1))
+    // Something else serves than what is held: a tenant whose newest shard was refused.
+    pod.dataplane.shards.set('acme', sealedShard('acme', 'former'))
+    const before = controller.publisher.sentBytes
+    const answers = await controller.publisher.publish(large(2), 2)
+    expect(answers).toHaveLength(1)
+    expect(controller.publisher.sentBytes - before).toBeGreaterThan(50_000)
+    expect(pod.dataplane.shards.get('acme')).toEqual(large(2).shards.get('acme'))
+    expect([...controller.publisher.failures.values()]).toEqual([0, 0, 0, 0])
+  })
+})
+
 describe('two releases that meet', () => {
   /** The next format, in which shards say who wrote them. */
   const next: FormatWriter = {
@@ -376,8 +429,7 @@ describe('two releases that meet', () => {
   function nextLine(shard: TenantShard): string {
     const { shard: wire } = JSON.parse(CURRENT_FORMAT.shardLine(shard)) as { shard: Record<string, unknown> }
     const { hash: _, ...rest }: Record<string, unknown> = { ...wire, writer: 'next' }
-    const { certificates, authorities, ...hashed } = { ...rest, certificates: [], authorities: [] }
-    return JSON.stringify({ shard: { ...rest, hash: sha256(canonicalText({ ...hashed, certificates, authorities })) } })
+    return JSON.stringify({ shard: { ...rest, hash: hashOfShard(rest, sha256) } })
   }
 
   test.each([

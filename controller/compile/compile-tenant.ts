@@ -115,6 +115,7 @@ function planTenant(tenant: AdmittedTenant, tools: TenantTools, before: TenantSh
       authorities: tls.authorities,
     },
     digest,
+    before,
   )
   return {
     tenant,

@@ -1,6 +1,8 @@
 // The last pass: hashes in canonical order, and the frozen result. Pure. Versions are hashes of hashes in two levels, so
 // that one changed shard among 10,000 costs one bucket and not all of them.
 import { canonicalText, compareText, type Digest } from '../../model/canonical.ts'
+import { hashShard, partsOf } from '../../model/shard-hash.ts'
+import { shareParts } from '../../model/shard-parts.ts'
 import { BUCKETS, bucketOf } from './persistent-map.ts'
 import type { Endpoint, Pool, PoolId, TenantShard } from '../../model/snapshot.ts'
 
@@ -9,15 +11,13 @@ export function sealPool(id: PoolId, endpoints: readonly Endpoint[], digest: Dig
   return deepFreeze({ id, hash: digest(canonicalText([id, endpoints])), endpoints })
 }
 
-/** A shard with its hash: over everything in it, certificates by their fingerprints, keys left out. */
-export function sealShard(shard: Omit<TenantShard, 'hash'>, digest: Digest): TenantShard {
-  const { certificates, authorities, ...rest } = shard
-  const text = canonicalText({
-    ...rest,
-    certificates: [...certificates.keys()].sort(compareText),
-    authorities: [...authorities.keys()].sort(compareText),
-  })
-  return deepFreeze({ ...shard, hash: digest(text) })
+/**
+ * A shard with its hash: over everything in it, certificates by their fingerprints, keys left out. What says the same as
+ * in the former shard is the same object.
+ */
+export function sealShard(shard: Omit<TenantShard, 'hash'>, digest: Digest, before?: TenantShard): TenantShard {
+  const whole = before === undefined ? shard : { ...shard, ...shareParts(before, shard, digest) }
+  return deepFreeze({ ...whole, hash: hashShard(partsOf(whole), digest) })
 }
 
 /** One hash over named hashes, kept in buckets by name. */

@@ -5,6 +5,7 @@ import type { Digest } from '../../model/canonical.ts'
 import { type Position, PUSH_LIMITS, type PushManifest } from '../../model/push.ts'
 import { poolLine, shardLine } from '../../model/push-shard.ts'
 import { type EntryKind, RootHash } from '../../model/root-hash.ts'
+import { changeLine } from '../../model/shard-change.ts'
 import { type Pool, SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../../model/snapshot.ts'
 
 /** Writes shards and pools in one format. */
@@ -14,6 +15,8 @@ export interface FormatWriter {
   poolHash(pool: Pool): string
   /** One line without its end. */
   shardLine(shard: TenantShard): string
+  /** What leads from one shard to another, where that is much less than the whole. */
+  shardChange?(from: TenantShard, to: TenantShard, digest: Digest): string | undefined
   poolLine(pool: Pool): string
 }
 
@@ -23,6 +26,7 @@ export const CURRENT_FORMAT: FormatWriter = {
   shardHash: ({ hash }) => hash,
   poolHash: ({ hash }) => hash,
   shardLine,
+  shardChange: changeLine,
   poolLine,
 }
 
@@ -171,9 +175,15 @@ export class SnapshotContent {
     return this.lines(set, shards.keys(), pools.keys(), { head: JSON.stringify(manifest) })
   }
 
-  #textOf({ snapshot }: PublishableSet, { shards, pools }: Difference): string | undefined {
+  #textOf({ snapshot }: PublishableSet, { base, shards, pools }: Difference): string | undefined {
+    const former = base === null ? undefined : this.#kept.get(base)?.shards
+    const shardLine = (shard: TenantShard) => {
+      const from = former?.get(shard.tenant)
+      const change = from === undefined ? undefined : this.writer.shardChange?.(from, shard, this.#digest)
+      return change ?? this.writer.shardLine(shard)
+    }
     let whole = ''
-    for (const line of this.#all(snapshot, namesOf(shards), namesOf(pools))) {
+    for (const line of this.#all(snapshot, namesOf(shards), namesOf(pools), shardLine)) {
       whole += `${line}\n`
       if (whole.length > SMALL_CHANGE) return undefined
     }
@@ -205,14 +215,19 @@ export class SnapshotContent {
     if (bytes.length > 0) yield bytes
   }
 
-  *#all({ shards, pools }: Snapshot, tenants: Iterable<string>, keys: Iterable<string>): Generator<string> {
+  *#all(
+    { shards, pools }: Snapshot,
+    tenants: Iterable<string>,
+    keys: Iterable<string>,
+    shardLine = (shard: TenantShard) => this.writer.shardLine(shard),
+  ): Generator<string> {
     for (const key of keys) {
       const pool = pools.get(key)
       if (pool !== undefined) yield this.writer.poolLine(pool)
     }
     for (const tenant of tenants) {
       const shard = shards.get(tenant)
-      if (shard !== undefined) yield this.writer.shardLine(shard)
+      if (shard !== undefined) yield shardLine(shard)
     }
   }
 

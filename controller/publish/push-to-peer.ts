@@ -32,6 +32,9 @@ export interface PushSource {
   heardOf(fence: number): void
 }
 
+/** Not Found: an older release without the short road. Conflict: what was sent is not what it can take. */
+const LONG_ROAD: ReadonlySet<number> = new Set([404, 409])
+
 /** A pod that does not follow. */
 class PushFailed extends Error {
   override readonly name = 'PushFailed'
@@ -111,8 +114,8 @@ class Push {
       const answer = await this.#post(PUSH_PATHS.change, text, readManifestAnswer, QUICK, CONTENT_TYPE)
       return answer.refused === null ? await this.#deliver(set, manifest, answer) : undefined
     } catch (error) {
-      // A pod of an older release knows the long road alone.
-      if (error instanceof CallRefused && error.status === 404) return undefined
+      // A pod of an older release knows the long road alone, or shards that are told whole.
+      if (error instanceof CallRefused && LONG_ROAD.has(error.status)) return undefined
       throw error
     }
   }

@@ -6,12 +6,15 @@ import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { canonicalText, type Digest } from '../../model/canonical.ts'
 import { type Position, PUSH_LIMITS, type SetName } from '../../model/push.ts'
-import { poolLine, readContentLine, shardLine } from '../../model/push-shard.ts'
+import { type ContentLine, poolLine, readContentLine, shardLine } from '../../model/push-shard.ts'
 import type { EntryKind } from '../../model/root-hash.ts'
 import { type Pool, poolKey, type TenantShard } from '../../model/snapshot.ts'
 import { readJsonLines } from '../../peer/lines.ts'
 import type { Received } from './staged.ts'
 import type { ActivatedSet } from './staging.ts'
+
+/** What a line says, and the line. */
+export type KeptLine = ContentLine & { readonly text: string }
 
 /** What was kept. */
 export interface KeptSet {
@@ -19,8 +22,8 @@ export interface KeptSet {
   readonly version: string
   readonly endpointsRevision: string
   readonly format: number
-  /** Shards and pools, as they came. */
-  readonly received: readonly Received[]
+  /** Shards and pools, each with its line. */
+  readonly received: readonly KeptLine[]
 }
 
 export interface LastGoodOptions {
@@ -97,11 +100,12 @@ export class LastGood {
   async #append({ name, format, received, removedTenants, removedPools }: ActivatedSet): Promise<void> {
     for (const tenant of removedTenants) this.#size('shard', tenant, 0)
     for (const key of removedPools) this.#size('pool', key, 0)
-    for (const line of received) this.#size(...nameOf(line), line.text.length + 1)
+    const lines = received.map(lineOf)
+    for (const [index, line] of received.entries()) this.#size(...nameOf(line), (lines[index]?.length ?? 0) + 1)
     const commit = this.#commit({ release: this.#options.release, format, name, removedTenants, removedPools })
     const rewrite = this.#broken || (this.#length > SMALL && this.#length > GROWTH * this.#live)
     if (rewrite) await this.#rewrite(this.#commit({ ...commit, removedTenants: [], removedPools: [] }))
-    else await this.#write([...received.map(({ text }) => text), commitLine(commit)])
+    else await this.#write([...lines, commitLine(commit)])
   }
 
   /** A new file takes the place of the old one only when it is whole. */
@@ -180,8 +184,8 @@ export class LastGood {
     const { digest, release, formats } = this.#options
     const stream = createReadStream(this.#file, { highWaterMark: PIECE })
     const limits = { line: PUSH_LIMITS.line, total: PUSH_LIMITS.content }
-    const received = { shard: new Map<string, Received>(), pool: new Map<string, Received>() }
-    let pending: Received[] = []
+    const received = { shard: new Map<string, KeptLine>(), pool: new Map<string, KeptLine>() }
+    let pending: KeptLine[] = []
     let last: Commit | undefined
     try {
       for await (const { text, value } of readJsonLines(stream, limits)) {
@@ -232,6 +236,13 @@ export class LastGood {
   #checkOf({ release, format, name, removedTenants, removedPools }: Omit<Commit, 'check'>): string {
     return this.#options.digest(canonicalText({ release, format, name, removedTenants, removedPools }))
   }
+}
+
+/** What was told as a change is kept whole. */
+function lineOf(line: Received): string {
+  if (line.text !== undefined) return line.text
+  if (line.type === 'shard') return shardLine(line.shard)
+  throw new Error('a line without its text')
 }
 
 function nameOf(line: Received): [EntryKind, string] {

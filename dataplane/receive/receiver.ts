@@ -1,9 +1,9 @@
 // The composition of a pod's side of publishing: its identity, the port for controllers, what is on its way, the first
 // set, the last good one. A dataplane in a cluster starts one beside itself; standalone has none.
-import { createHash } from 'node:crypto'
 import { FORMATS_READ, type PushManifest } from '../../model/push.ts'
 import { RootHash } from '../../model/root-hash.ts'
 import type { Pool, TenantShard } from '../../model/snapshot.ts'
+import { createDigest } from '../../peer/digest.ts'
 import { openPeerListener, type PeerListener } from '../../peer/listener.ts'
 import type { AdminSources } from '../admin.ts'
 import { Controllers } from './controllers.ts'
@@ -47,6 +47,8 @@ export interface ReceiverOptions {
 /** The dataplane, as this part of it sees the rest. */
 export interface ReceiverTarget extends ChangeTarget {
   readonly sources: AdminSources
+  /** The shard of a tenant that serves. */
+  readonly shard: (tenant: string) => TenantShard | undefined
   /** What serves now. */
   readonly whole: () => { readonly shards: Iterable<TenantShard>; readonly pools: Iterable<Pool> }
 }
@@ -78,6 +80,7 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
 class RunningReceiver implements Receiver {
   readonly opened: Promise<void>
   readonly staging: Staging
+  readonly #digest = createDigest()
   readonly #options: ReceiverOptions
   readonly #formats: readonly number[]
   readonly #identity: PodIdentity
@@ -103,15 +106,16 @@ class RunningReceiver implements Receiver {
             folder: lastGoodFolder,
             release,
             formats: this.#formats,
-            digest: sha256,
+            digest: this.#digest,
             whole: () => target.whole(),
             warn,
           })
     this.staging = new Staging({
       release,
       target,
-      digest: sha256,
+      digest: this.#digest,
       formats: this.#formats,
+      shardOf: (tenant) => target.shard(tenant),
       activated: (set) => {
         if (this.#keeps) this.#lastGood?.keep(set)
       },
@@ -223,7 +227,7 @@ class RunningReceiver implements Receiver {
   /** The kept set goes the way of every set: shown whole, then content, then active. */
   async #activate({ received, position, version, endpointsRevision, format }: KeptSet): Promise<void> {
     const { release } = this.#options
-    const root = new RootHash(sha256)
+    const root = new RootHash(this.#digest)
     const shards: (readonly [string, string])[] = []
     const pools: (readonly [string, string])[] = []
     for (const line of received) {
@@ -243,8 +247,4 @@ class RunningReceiver implements Receiver {
 function entryOf(line: Received): ['shard' | 'pool', string] {
   if (line.type === 'unknown') return [line.kind, line.name]
   return line.type === 'shard' ? ['shard', line.tenant] : ['pool', line.key]
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
 }

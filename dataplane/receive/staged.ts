@@ -3,8 +3,8 @@
 import type { PushManifest } from '../../model/push.ts'
 import type { ContentLine } from '../../model/push-shard.ts'
 
-/** A line as it came, and what it says. */
-export type Received = ContentLine & { readonly text: string }
+/** What a line says, and the line as it came; undefined where it was told as a change. */
+export type Received = ContentLine & { readonly text: string | undefined }
 
 /** Shards by tenant, or pools by key: what differs from what is active (null: it goes), lacking and received. */
 export interface StagedKind {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { SnapshotContent } from '../../controller/publish/content.ts'
 import type { PushManifest } from '../../model/push.ts'
-import { poolLine, shardLine } from '../../model/push-shard.ts'
+import { hashOfShard, poolLine, shardLine } from '../../model/push-shard.ts'
 import { EMPTY_ROOT } from '../../model/root-hash.ts'
 import { poolKey, type Snapshot } from '../../model/snapshot.ts'
 import {
@@ -278,12 +278,10 @@ describe('whatever is sent, in whatever order', () => {
 
 describe('what this build does not know', () => {
   /** A line of a shard as a later release would write it, with its true hash. */
-  async function later(tenant: string, mark: string, change: (shard: Record<string, unknown>) => void) {
+  function later(tenant: string, mark: string, change: (shard: Record<string, unknown>) => void) {
     const { shard } = JSON.parse(shardLine(sealedShard(tenant, mark))) as { shard: Record<string, unknown> }
     change(shard)
-    const { canonicalText } = await import('../../model/canonical.ts')
-    const { hash: _, ...rest } = shard
-    shard['hash'] = sha256(canonicalText(rest))
+    shard['hash'] = hashOfShard(shard, sha256)
     return { text: JSON.stringify({ shard }), hash: String(shard['hash']) }
   }
 
@@ -314,7 +312,7 @@ describe('what this build does not know', () => {
   ])('%s refuses that tenant by name, which keeps what it had; the others move on', async (_, change, message) => {
     const { dataplane, staging } = start()
     await push(staging, two, 1, 1)
-    const unknown = await later('acme', 'b', change)
+    const unknown = later('acme', 'b', change)
     const moved = sealedShard('blog', 'b')
     const set = snapshotOf([{ ...acme, hash: unknown.hash }, moved], [web])
     const { refused, active } = await offer(staging, 2, [unknown.text, shardLine(moved)], set)
@@ -355,7 +353,7 @@ describe('what this build does not know', () => {
   test('does not stay behind with a tenant that goes', async () => {
     const { dataplane, staging } = start()
     await push(staging, two, 1, 1)
-    const unknown = await later('acme', 'b', (shard) => Object.assign(shard, { mirror: 1 }))
+    const unknown = later('acme', 'b', (shard) => Object.assign(shard, { mirror: 1 }))
     await offer(staging, 2, [unknown.text], snapshotOf([{ ...acme, hash: unknown.hash }, blog], [web]))
     await push(staging, snapshotOf([blog]), 1, 3)
     expect(staging.acknowledgement.refused).toEqual([])

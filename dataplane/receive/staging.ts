@@ -16,6 +16,8 @@ import {
   type SetName,
 } from '../../model/push.ts'
 import { poolLine, readContentLine } from '../../model/push-shard.ts'
+import { applyChange, isChange } from '../../model/shard-change.ts'
+import type { TenantShard } from '../../model/snapshot.ts'
 import { EMPTY_ROOT, type EntryKind, RootHash } from '../../model/root-hash.ts'
 import type { Acknowledgement, Change } from '../receive.ts'
 import { Turn } from '../turn.ts'
@@ -43,6 +45,8 @@ export interface StagingOptions {
   readonly target: ChangeTarget
   /** SHA-256 in hexadecimal. */
   readonly digest: Digest
+  /** The shard of a tenant that serves, to which changes are applied. Default: none is known. */
+  readonly shardOf?: (tenant: string) => TenantShard | undefined
   /** Formats that are read. */
   readonly formats?: readonly number[]
   /** Milliseconds. Default: the clock of this process. */
@@ -116,6 +120,10 @@ export class Staging {
   accept(position: Position, line: { readonly text: string; readonly value: unknown }): EntryKind {
     const staged = this.#stagedAt(position)
     staged.touchedAt = this.#monotonic()
+    if (isChange(line.value)) {
+      this.#acceptChange(staged, line.value)
+      return 'shard'
+    }
     const read = readContentLine(line.value, this.#options.digest)
     if (typeof read === 'string') throw this.#drop(staged, 'Damaged', read)
     const kind: EntryKind = read.type === 'unknown' ? read.kind : read.type
@@ -126,6 +134,17 @@ export class Staging {
     // Twice the same is once.
     if (staged[kind].lacking.delete(name)) staged[kind].received.set(name, { ...read, text: line.text })
     return kind
+  }
+
+  /** What cannot be used is not taken: the whole shard is still lacking then, and is asked for. */
+  #acceptChange(staged: Staged, line: { readonly change: unknown }): void {
+    const { digest, shardOf } = this.#options
+    const shard = shardOf === undefined ? undefined : applyChange(line, shardOf, digest)
+    if (shard === undefined || staged.shard.changes.get(shard.tenant) !== shard.hash) return
+    const { tenant, hash } = shard
+    if (staged.shard.lacking.delete(tenant)) {
+      staged.shard.received.set(tenant, { type: 'shard', tenant, hash, shard, text: undefined })
+    }
   }
 
   /** How many shards and pools are still lacking at this position. */

@@ -1,6 +1,6 @@
 // A release in one process: an authority, controllers with their port for pods, pods with the real receiving side, all
 // over real TLS sockets on loopback. The dataplane behind a pod is a map that notes what became active, and when.
-import { createHash, generateKeyPairSync, sign as signData } from 'node:crypto'
+import { generateKeyPairSync, sign as signData } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +16,7 @@ import { type Receiver, type ReceiverOptions, startReceiver } from '../../datapl
 import type { Hidden } from '../../model/hidden.ts'
 import { EMPTY_ROOT, RootHash } from '../../model/root-hash.ts'
 import { type Pool, poolKey, SNAPSHOT_FORMAT, type Snapshot, type TenantShard } from '../../model/snapshot.ts'
+import { createDigest } from '../../peer/digest.ts'
 import type { PeerCredentials } from '../../peer/identify.ts'
 import type { PeerListener } from '../../peer/listener.ts'
 import { makeHost, makeRoute, makeShard } from './shard.ts'
@@ -25,9 +26,8 @@ export const NAMESPACE = 'atrium'
 export const SERVICE_ACCOUNT = 'test-dataplane'
 const LOCAL = '127.0.0.1'
 
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
-}
+/** With a memory, as in a real pod and a real controller. */
+export const sha256 = createDigest()
 
 /** A store in memory. */
 export function memoryStore() {
@@ -314,6 +314,7 @@ export class PublishWorld {
       authorityFile: this.authorityFile,
       target: {
         deliver: (change) => dataplane.deliver(change),
+        shard: (tenant) => dataplane.shards.get(tenant),
         whole: () => dataplane.whole(),
         sources: {
           ready: () => true,

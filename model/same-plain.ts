@@ -1,0 +1,21 @@
+// Whether two pieces of plain data say the same: JSON values, keys in any order, absent and undefined alike. Pure.
+
+/** As said above. Anything that is no plain data is the same only as itself. */
+export function samePlain(a: unknown, b: unknown): boolean {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false
+    for (let index = 0; index < a.length; index++) if (!samePlain(a[index], b[index])) return false
+    return true
+  }
+  if (!isPlain(a) || !isPlain(b)) return false
+  for (const key in a) if (!samePlain(a[key], b[key])) return false
+  for (const key in b) if (b[key] !== undefined && a[key] === undefined) return false
+  return true
+}
+
+function isPlain(value: object): value is Record<string, unknown> {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === null
+}

@@ -1,0 +1,85 @@
+// The hash of a shard, as both ends take it: over its head and over the hashes of its hosts and routes, each of which is
+// taken once for as long as it is the same object (Digest.memory), so that one edited Route of a tenant with thousands costs one Route.
+// Pure: what is remembered only saves time. A match names its route by position; its hash names it by id, so that a Route
+// that comes or goes changes no other host.
+import { canonicalText, compareText, type Digest } from './canonical.ts'
+import type { HostPlan, RoutePlan, TenantShard } from './snapshot.ts'
+
+/** A shard without its hash, as it is or as it came: nothing of it is believed. */
+export interface ShardParts {
+  /** Everything but what follows. */
+  readonly head: Readonly<Record<string, unknown>>
+  readonly hosts: readonly unknown[]
+  readonly routes: readonly unknown[]
+  /** Fingerprints, in any order. */
+  readonly certificates: readonly string[]
+  readonly authorities: readonly string[]
+}
+
+/** The parts of a shard. */
+export function partsOf(shard: Omit<TenantShard, 'hash'> & { readonly hash?: string }): ShardParts {
+  const { hash: _, hosts, routes, certificates, authorities, ...head } = shard
+  return { head, hosts, routes, certificates: [...certificates.keys()], authorities: [...authorities.keys()] }
+}
+
+/** The hash of a shard, in lower-case hex. */
+export function hashShard({ head, hosts, routes, certificates, authorities }: ShardParts, digest: Digest): string {
+  return digest(
+    canonicalText([
+      head,
+      [...certificates].sort(compareText),
+      [...authorities].sort(compareText),
+      hosts.map((host) => hashHost(host, routes, digest)),
+      routes.map((route) => hashRoute(route, digest)),
+    ]),
+  )
+}
+
+/** The hash of a host of a shard with these routes. */
+export function hashHost(host: unknown, routes: readonly unknown[], digest: Digest): string {
+  if (!isObject(host)) return digest(canonicalText(host))
+  const matches: unknown = Reflect.get(host, 'matches')
+  const list: readonly unknown[] = Array.isArray(matches) ? matches : []
+  const leads = list.map((match) => leadOf(match, routes))
+  const text = leads.join('\n')
+  const known = digest.memory?.hosts.get(host)
+  if (known?.leads === text) return known.hash
+  const named = list.map((match, index) => (isObject(match) ? { ...match, route: leads[index] } : match))
+  const hash = digest(canonicalText(Array.isArray(matches) ? { ...host, matches: named } : host))
+  digest.memory?.hosts.set(host, { leads: text, hash })
+  return hash
+}
+
+/** The hash of a rule. */
+export function hashRoute(route: unknown, digest: Digest): string {
+  if (!isObject(route)) return digest(canonicalText(route))
+  const known = digest.memory?.routes.get(route)
+  if (known !== undefined) return known
+  const hash = digest(canonicalText(route))
+  digest.memory?.routes.set(route, hash)
+  return hash
+}
+
+/** `after` is `before` with other positions of the same routes: it has the same hash, which need not be taken again. */
+export function inheritHash(before: HostPlan, after: HostPlan, digest: Digest): void {
+  const known = digest.memory?.hosts.get(before)
+  if (known !== undefined) digest.memory?.hosts.set(after, known)
+}
+
+/** Names a rule within its tenant: in maps, and where a match leads. */
+export function ruleKey({ namespace, route, rule }: RoutePlan['id']): string {
+  return canonicalText([namespace, route, rule])
+}
+
+// Whatever is no position of a route stands for itself, and no text that stands for a route reads like it.
+function leadOf(match: unknown, routes: readonly unknown[]): string {
+  const position: unknown = isObject(match) ? Reflect.get(match, 'route') : undefined
+  const route = typeof position === 'number' ? routes[position] : undefined
+  const id: unknown = isObject(route) ? Reflect.get(route, 'id') : undefined
+  if (!isObject(id)) return `? ${canonicalText(position)}`
+  return canonicalText([Reflect.get(id, 'namespace'), Reflect.get(id, 'route'), Reflect.get(id, 'rule')])
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
+}

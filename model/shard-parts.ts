@@ -1,0 +1,76 @@
+// What two shards of one tenant have in common: the hosts and rules that say the same. Pure. Compile hands on the objects
+// of the former shard where nothing changed, so that hashes and differences cost what changed; shard-change.ts makes and
+// applies differences with the same words.
+import type { Digest } from './canonical.ts'
+import { samePlain } from './same-plain.ts'
+import { inheritHash, ruleKey } from './shard-hash.ts'
+import type { HostPlan, MatchPlan, RoutePlan, TenantShard } from './snapshot.ts'
+
+type Lists = Pick<TenantShard, 'hosts' | 'routes'>
+
+/** The same lists, made of the objects of `before` wherever those say the same. */
+export function shareParts(before: Lists, { hosts, routes }: Lists, digest: Digest): Lists {
+  const formerRoutes = new Map(before.routes.map((route) => [ruleKey(route.id), route]))
+  const shared = routes.map((route) => {
+    const former = formerRoutes.get(ruleKey(route.id))
+    return former !== undefined && samePlain(former, route) ? former : route
+  })
+  const formerHosts = new Map(before.hosts.map((host) => [host.host, host]))
+  return {
+    routes: shared,
+    hosts: hosts.map((host) => {
+      const former = formerHosts.get(host.host)
+      if (former === undefined || !leadsAlike(former, before.routes, host, routes)) return host
+      if (former.matches.every(({ route }, index) => route === host.matches[index]?.route)) return former
+      inheritHash(former, host, digest)
+      return host
+    }),
+  }
+}
+
+/** The host with its matches on the places that their rules have now; undefined where one of them leads nowhere. */
+export function placeHost(
+  host: HostPlan,
+  former: readonly RoutePlan[],
+  places: ReadonlyMap<string, number>,
+  digest: Digest,
+): HostPlan | undefined {
+  const matches: MatchPlan[] = []
+  let moved = false
+  for (const match of host.matches) {
+    const led = former[match.route]
+    const place = led === undefined ? undefined : places.get(ruleKey(led.id))
+    if (place === undefined) return undefined
+    moved ||= place !== match.route
+    matches.push({ ...match, route: place })
+  }
+  if (!moved) return host
+  const placed = { ...host, matches }
+  inheritHash(host, placed, digest)
+  return placed
+}
+
+// The same, but for the places that the rules have.
+function leadsAlike(
+  a: HostPlan,
+  routesOfA: readonly RoutePlan[],
+  b: HostPlan,
+  routesOfB: readonly RoutePlan[],
+): boolean {
+  if (a.matches.length !== b.matches.length || !samePlain(a.tls, b.tls)) return false
+  return a.matches.every((match, index) => {
+    const other = b.matches[index]
+    if (other === undefined) return false
+    const { route: placeOfA, ...restOfA } = match
+    const { route: placeOfB, ...restOfB } = other
+    const idOfA = routesOfA[placeOfA]?.id
+    const idOfB = routesOfB[placeOfB]?.id
+    if (idOfA === undefined || idOfB === undefined) return false
+    return (
+      idOfA.namespace === idOfB.namespace &&
+      idOfA.route === idOfB.route &&
+      idOfA.rule === idOfB.rule &&
+      samePlain(restOfA, restOfB)
+    )
+  })
+}
