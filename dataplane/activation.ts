@@ -6,7 +6,8 @@ import type { Acknowledgement, Change, Held, Refused } from './receive.ts'
 import { acknowledge } from './receive.ts'
 import type { LimiterNeed, StateAllocator } from './runtime/shared-state-allocator.ts'
 import { findNeeds } from './state-needs.ts'
-import { packShard, type PoolItem, type TenantItem } from './worker-messages.ts'
+import { packChange } from './worker-change.ts'
+import { packShard, type PoolItem, type Refusal, type TenantItem } from './worker-messages.ts'
 import { OrderFailed, WorkerGone, type WorkerMember } from './worker-pool.ts'
 import { Turn } from './turn.ts'
 
@@ -214,8 +215,14 @@ export class Activation implements Held {
     let first = true
     for (const slice of slices) {
       try {
-        const report = await member.ask({ ...this.#order(slice), first }, 'prepared')
-        for (const { tenant, message } of report.refused) refused.set(tenant, message)
+        const order = this.#order(slice, this.#active)
+        const report = await member.ask({ ...order, first }, 'prepared')
+        const changed = new Set(order.tenants.flatMap(({ tenant, change }) => (change === null ? [] : [tenant])))
+        const unclear = report.refused.filter(({ tenant }) => changed.has(tenant)).map(({ tenant }) => tenant)
+        const whole = unclear.length === 0 ? [] : await this.#buildWhole(member, slice, new Set(unclear))
+        for (const { tenant, message } of [...report.refused, ...whole]) {
+          if (!changed.has(tenant) || whole.some((each) => each.tenant === tenant)) refused.set(tenant, message)
+        }
       } catch (error) {
         if (error instanceof WorkerGone) return slice.tenants
         if (!(error instanceof OrderFailed)) throw error
@@ -226,14 +233,24 @@ export class Activation implements Held {
     return undefined
   }
 
-  #order(slice: Slice) {
+  /** A worker may not have what a change is of: it is given the whole before anything is refused. */
+  async #buildWhole(member: WorkerMember, { tenants }: Slice, names: ReadonlySet<string>): Promise<readonly Refusal[]> {
+    const left = { pools: [], tenants: tenants.filter(({ tenant }) => names.has(tenant)) }
+    return (await member.ask(this.#order(left), 'prepared')).refused
+  }
+
+  /** @param present what the worker serves, so that it need be told only what changed. */
+  #order(slice: Slice, present?: ReadonlyMap<string, ActiveTenant>) {
     return {
       type: 'prepare',
       first: false,
       pools: slice.pools.map((pool): PoolItem => ({ pool, grant: this.#state.poolGrant(pool) })),
-      tenants: slice.tenants.map(
-        (shard): TenantItem => ({ shard: packShard(shard), grant: this.#state.tenantGrant(shard) }),
-      ),
+      tenants: slice.tenants.map((shard): TenantItem => {
+        const { tenant } = shard
+        const change = packChange(present?.get(tenant)?.shard, shard) ?? null
+        const grant = this.#state.tenantGrant(shard)
+        return { tenant, shard: change === null ? packShard(shard) : null, change, grant }
+      }),
     } as const
   }
 

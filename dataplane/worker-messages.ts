@@ -2,11 +2,12 @@
 // plain text inside one process; nothing prints a message. worker-pool.ts and worker.ts are the two ends.
 import { Hidden } from '../model/hidden.ts'
 import type { CertificateFacts } from '../model/resources.ts'
+import type { ShardChange } from '../model/shard-change.ts'
 import type { Pool, TenantShard } from '../model/snapshot.ts'
 import type { PoolGrant, StateRoot, TenantGrant } from './runtime/shared-state-grants.ts'
 
 /** Raised with every change of a message. Both ends are of one build; a difference is a fault of installation. */
-export const MESSAGE_VERSION = 1
+export const MESSAGE_VERSION = 2
 
 /** A shard as it crosses threads: a Hidden does not survive a structured clone, on purpose. */
 export type WireShard = Omit<TenantShard, 'certificates'> & {
@@ -19,8 +20,11 @@ interface WireCertificate {
   readonly key: string
 }
 
+/** A shard, whole or as what changed since the one that serves. */
 export interface TenantItem {
-  readonly shard: WireShard
+  readonly tenant: string
+  readonly shard: WireShard | null
+  readonly change: ShardChange | null
   readonly grant: TenantGrant
 }
 

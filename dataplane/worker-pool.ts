@@ -7,7 +7,14 @@ import { dirname, extname } from 'node:path'
 import { Worker, type ResourceLimits } from 'node:worker_threads'
 import type { StateAllocator } from './runtime/shared-state-allocator.ts'
 import { giveBack, reconcile, takeSample } from './runtime/shared-state-repair.ts'
-import { readReport, seal, type WorkerOrder, type WorkerReport, type WorkerSettings } from './worker-messages.ts'
+import {
+  MESSAGE_VERSION,
+  readReport,
+  seal,
+  type WorkerOrder,
+  type WorkerReport,
+  type WorkerSettings,
+} from './worker-messages.ts'
 
 /** How the pool runs its threads. Times in milliseconds. */
 export interface WorkerPoolOptions {
@@ -120,7 +127,7 @@ export class WorkerPool {
       resourceLimits,
       env: workerEnvironment(),
       workerData: {
-        version: 1,
+        version: MESSAGE_VERSION,
         state: state.root,
         column,
         requestIdStart: randomBytes(8).toString('hex'),

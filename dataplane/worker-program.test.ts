@@ -24,7 +24,7 @@ function setUp(shard: TenantShard) {
   return {
     program: new WorkerProgram(tables),
     hosts,
-    item: { shard: packShard(shard), grant: allocator.tenantGrant(shard) },
+    item: { tenant: shard.tenant, shard: packShard(shard), change: null, grant: allocator.tenantGrant(shard) },
   }
 }
 

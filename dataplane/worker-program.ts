@@ -11,6 +11,7 @@ import type { LeaseRegistry } from './runtime/leases.ts'
 import type { PoolTable } from './runtime/pools.ts'
 import type { SharedState } from './runtime/shared-state.ts'
 import type { TlsTable } from './tls/tls-table.ts'
+import { unpackChange } from './worker-change.ts'
 import { unpackShard, type PoolItem, type Refusal, type TenantItem } from './worker-messages.ts'
 
 /**
@@ -60,9 +61,9 @@ export class WorkerProgram {
       await clock.yieldIfLong()
     }
     for (const item of tenants) {
-      const { tenant } = item.shard
+      const { tenant } = item
       try {
-        const shard = unpackShard(item.shard)
+        const shard = item.shard === null ? this.#changed(item) : unpackShard(item.shard)
         this.#tables.state.grantTenant(
           item.grant,
           shard.routes.map(({ id }) => id),
@@ -81,6 +82,11 @@ export class WorkerProgram {
       await clock.yieldIfLong()
     }
     return refused
+  }
+
+  #changed({ tenant, change }: TenantItem): TenantShard {
+    if (change === null) throw new Error('neither a shard nor a change')
+    return unpackChange(this.#active.get(tenant), change)
   }
 
   /** What was prepared and never committed is not wanted any more. */

@@ -62,7 +62,7 @@ function taken(shard: TenantShard): TenantShard {
 function applied(line: string, held: TenantShard): TenantShard | undefined {
   const parsed: unknown = JSON.parse(line)
   if (!isChange(parsed)) throw new Error('no change')
-  return applyChange(parsed, (tenant) => (tenant === held.tenant ? held : undefined), sha256)
+  return applyChange(parsed, (tenant) => (tenant === held.tenant ? held : undefined), sha256)?.shard
 }
 
 describe('a change', () => {

@@ -9,7 +9,7 @@ import { fields, flag, list, readShape, type Shape, text, whole } from './shape.
 import type { HostPlan, RoutePlan, TenantLimits, TenantShard } from './snapshot.ts'
 
 /** A change. Certificates and authorities stay: where those change, the whole shard is sent. */
-interface ShardChange {
+export interface ShardChange {
   readonly tenant: string
   /** Hashes of the shard before and after. */
   readonly base: string
@@ -40,22 +40,38 @@ const changeShape: Shape<ShardChange> = fields({
 
 /** The line that leads from one shard to another, without its end; undefined where the whole shard is as well sent. */
 export function changeLine(from: TenantShard, to: TenantShard, digest: Digest): string | undefined {
+  const change = changeOf(from, to, {
+    route: (a, b) => hashRoute(a, digest) === hashRoute(b, digest),
+    host: (a, b) => hashHost(a, from.routes, digest) === hashHost(b, to.routes, digest),
+  })
+  return change === undefined ? undefined : JSON.stringify({ change })
+}
+
+/** How parts of two shards are found to say the same. */
+export interface Likeness {
+  route(a: RoutePlan, b: RoutePlan): boolean
+  /** But for the places of their rules. */
+  host(a: HostPlan, b: HostPlan): boolean
+}
+
+/** What leads from one shard to another; undefined where the whole shard is as well sent. */
+export function changeOf(from: TenantShard, to: TenantShard, alike: Likeness): ShardChange | undefined {
   if (!sameKeys(from.certificates, to.certificates) || !sameKeys(from.authorities, to.authorities)) return undefined
   const formerRoutes = new Map(from.routes.map((route) => [ruleKey(route.id), route]))
   const routes = to.routes.filter((route) => {
     const key = ruleKey(route.id)
     const former = formerRoutes.get(key)
     formerRoutes.delete(key)
-    return former === undefined || (former !== route && hashRoute(former, digest) !== hashRoute(route, digest))
+    return former === undefined || (former !== route && !alike.route(former, route))
   })
   const formerHosts = new Map(from.hosts.map((host) => [host.host, host]))
   const hosts = to.hosts.filter((host) => {
     const former = formerHosts.get(host.host)
     formerHosts.delete(host.host)
-    return former === undefined || hashHost(former, from.routes, digest) !== hashHost(host, to.routes, digest)
+    return former === undefined || !alike.host(former, host)
   })
   if (2 * (hosts.length + routes.length) > to.hosts.length + to.routes.length) return undefined
-  const change: ShardChange = {
+  return {
     tenant: to.tenant,
     base: from.hash,
     hash: to.hash,
@@ -66,12 +82,17 @@ export function changeLine(from: TenantShard, to: TenantShard, digest: Digest): 
     goneHosts: [...formerHosts.keys()],
     goneRoutes: [...formerRoutes.values()].map(({ id: { namespace, route, rule } }) => ({ namespace, route, rule })),
   }
-  return JSON.stringify({ change })
 }
 
 /** Whether a parsed line is a change, usable or not. */
 export function isChange(parsed: unknown): parsed is { readonly change: unknown } {
   return typeof parsed === 'object' && parsed !== null && 'change' in parsed
+}
+
+/** What a change led to, and the hash of what it was applied to. */
+export interface AppliedChange {
+  readonly base: string
+  readonly shard: TenantShard
 }
 
 /**
@@ -82,18 +103,27 @@ export function applyChange(
   parsed: { readonly change: unknown },
   shardOf: (tenant: string) => TenantShard | undefined,
   digest: Digest,
-): TenantShard | undefined {
+): AppliedChange | undefined {
   const read = readShape(changeShape, parsed.change)
   if (typeof read === 'string') return undefined
   const change = read.value
   const from = shardOf(change.tenant)
   if (from === undefined || from.hash !== change.base) return undefined
+  const shard = mergeChange(from, change, digest)
+  if (shard === undefined || hashShard(partsOf(shard), digest) !== change.hash) return undefined
+  return { base: change.base, shard }
+}
+
+/**
+ * The shard that a change leads to, not checked; undefined where a match of it would lead nowhere. What does not change is
+ * the same object, or has its hash in the memory of the digest.
+ */
+export function mergeChange(from: TenantShard, change: ShardChange, digest?: Digest): TenantShard | undefined {
   const routes = mergeRoutes(from, change)
   const hosts = mergeHosts(from, change, routes, digest)
   if (hosts === undefined) return undefined
   const { tenant, hash, suspended, limits } = change
-  const shard = { ...from, tenant, hash, suspended, limits, hosts, routes }
-  return hashShard(partsOf(shard), digest) === hash ? shard : undefined
+  return { ...from, tenant, hash, suspended, limits, hosts, routes }
 }
 
 function mergeRoutes(from: TenantShard, { routes, goneRoutes }: ShardChange): readonly RoutePlan[] {
@@ -109,7 +139,7 @@ function mergeHosts(
   from: TenantShard,
   { hosts, goneHosts }: ShardChange,
   routes: readonly RoutePlan[],
-  digest: Digest,
+  digest: Digest | undefined,
 ): readonly HostPlan[] | undefined {
   const left = new Map(from.hosts.map((host) => [host.host, host]))
   for (const host of goneHosts) left.delete(host)

@@ -33,7 +33,7 @@ export function placeHost(
   host: HostPlan,
   former: readonly RoutePlan[],
   places: ReadonlyMap<string, number>,
-  digest: Digest,
+  digest: Digest | undefined,
 ): HostPlan | undefined {
   const matches: MatchPlan[] = []
   let moved = false
@@ -46,7 +46,7 @@ export function placeHost(
   }
   if (!moved) return host
   const placed = { ...host, matches }
-  inheritHash(host, placed, digest)
+  if (digest !== undefined) inheritHash(host, placed, digest)
   return placed
 }
 

@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:https'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -386,7 +387,7 @@ describe('a tenant with many Routes', () => {
     const pod = await world.pod([controller], { uid: 'same', lastGoodFolder: folder })
     await controller.publisher.publish(large(1), 1)
     await until(allCurrent(controller, 1))
-    for (let mark = 2; mark <= 5; mark++) {
+    for (let mark = 2; mark <= 40; mark++) {
       const before = controller.publisher.sentBytes
       const answers = await controller.publisher.publish(large(mark), mark)
       expect(answers).toHaveLength(1)
@@ -394,9 +395,24 @@ describe('a tenant with many Routes', () => {
       expect(pod.dataplane.shards.get('acme')).toEqual(large(mark).shards.get('acme'))
     }
     await pod.stop()
+    const journal = await readFile(join(folder, 'last-good.ndjson'), 'utf8')
+    const wholes = journal.split('\n').filter((line) => line.startsWith('{"shard"'))
+    // Now and then the whole, so that a start has few changes to apply.
+    expect(wholes).toHaveLength(3)
     const orphan = await world.pod([], { uid: 'same', lastGoodFolder: folder })
-    expect(orphan.dataplane.history).toEqual([rootOf(large(5))])
-    expect(orphan.dataplane.shards.get('acme')).toEqual(large(5).shards.get('acme'))
+    expect(orphan.dataplane.history).toEqual([rootOf(large(40))])
+    expect(orphan.dataplane.shards.get('acme')).toEqual(large(40).shards.get('acme'))
+    await orphan.stop()
+    // A crash in the middle of a line, and a change of something that is not there, leave what was whole before.
+    for (const torn of [
+      '{"change":{"tenant":"ac',
+      `${journal.split('\n').find((line) => line.startsWith('{"change"'))}\n`,
+    ]) {
+      await writeFile(join(folder, 'last-good.ndjson'), journal + torn)
+      const again = await world.pod([], { uid: 'same', lastGoodFolder: folder })
+      expect(again.dataplane.history).toEqual([rootOf(large(40))])
+      await again.stop()
+    }
   })
 
   test('is sent whole where the pod cannot use what changed', async () => {

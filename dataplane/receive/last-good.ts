@@ -8,6 +8,7 @@ import { canonicalText, type Digest } from '../../model/canonical.ts'
 import { type Position, PUSH_LIMITS, type SetName } from '../../model/push.ts'
 import { type ContentLine, poolLine, readContentLine, shardLine } from '../../model/push-shard.ts'
 import type { EntryKind } from '../../model/root-hash.ts'
+import { applyChange, isChange } from '../../model/shard-change.ts'
 import { type Pool, poolKey, type TenantShard } from '../../model/snapshot.ts'
 import { readJsonLines } from '../../peer/lines.ts'
 import type { Received } from './staged.ts'
@@ -54,6 +55,8 @@ const FILE = 'last-good.ndjson'
 const GROWTH = 2
 const SMALL = 4 * 1024 * 1024
 const PIECE = 262_144
+/** Each change is applied again at the start, in the time of the whole shard. */
+const MOST_CHANGES = 16
 
 /** See the head of this file. */
 export class LastGood {
@@ -63,6 +66,8 @@ export class LastGood {
   readonly #sizes = { shard: new Map<string, number>(), pool: new Map<string, number>() }
   /** Characters of all of those, and of the journal. */
   #live = 0
+  /** What the journal says of a tenant: the hash, and how many changes lead to it since the last whole shard. */
+  readonly #written = new Map<string, { readonly hash: string; readonly changes: number }>()
   #length = 0
   #handle: FileHandle | undefined
   #writing: Promise<void> = Promise.resolve()
@@ -98,14 +103,34 @@ export class LastGood {
   }
 
   async #append({ name, format, received, removedTenants, removedPools }: ActivatedSet): Promise<void> {
-    for (const tenant of removedTenants) this.#size('shard', tenant, 0)
+    for (const tenant of removedTenants) {
+      this.#size('shard', tenant, 0)
+      this.#written.delete(tenant)
+    }
     for (const key of removedPools) this.#size('pool', key, 0)
-    const lines = received.map(lineOf)
-    for (const [index, line] of received.entries()) this.#size(...nameOf(line), (lines[index]?.length ?? 0) + 1)
+    const lines = received.map((line) => this.#lineOf(line))
     const commit = this.#commit({ release: this.#options.release, format, name, removedTenants, removedPools })
     const rewrite = this.#broken || (this.#length > SMALL && this.#length > GROWTH * this.#live)
     if (rewrite) await this.#rewrite(this.#commit({ ...commit, removedTenants: [], removedPools: [] }))
     else await this.#write([...lines, commitLine(commit)])
+  }
+
+  /** The line to write: a change where the journal has what it changes, else the whole. */
+  #lineOf(line: Received): string {
+    const [kind, name] = nameOf(line)
+    if (kind === 'pool') {
+      this.#size(kind, name, line.text.length + 1)
+      return line.text
+    }
+    const { hash = undefined, changes = 0 } = this.#written.get(name) ?? {}
+    if (line.base !== undefined && line.base === hash && changes < MOST_CHANGES) {
+      this.#written.set(name, { hash: line.hash, changes: changes + 1 })
+      return line.text
+    }
+    const text = line.base !== undefined && line.type === 'shard' ? shardLine(line.shard) : line.text
+    this.#written.set(name, { hash: line.hash, changes: 0 })
+    this.#size(kind, name, text.length + 1)
+    return text
   }
 
   /** A new file takes the place of the old one only when it is whole. */
@@ -127,6 +152,8 @@ export class LastGood {
       this.#live = 0
       this.#sizes.pool.clear()
       this.#sizes.shard.clear()
+      this.#written.clear()
+      for (const { tenant, hash } of now.shards) this.#written.set(tenant, { hash, changes: 0 })
       await this.#writeAll('pool', now.pools, ({ id }) => poolKey(id), poolLine)
       await this.#writeAll('shard', now.shards, ({ tenant }) => tenant, shardLine)
       await this.#write([commitLine(commit)])
@@ -184,12 +211,20 @@ export class LastGood {
     const { digest, release, formats } = this.#options
     const stream = createReadStream(this.#file, { highWaterMark: PIECE })
     const limits = { line: PUSH_LIMITS.line, total: PUSH_LIMITS.content }
-    const received = { shard: new Map<string, KeptLine>(), pool: new Map<string, KeptLine>() }
-    let pending: KeptLine[] = []
+    const received = { shard: new Map<string, ReadLine>(), pool: new Map<string, ReadLine>() }
+    let pending: ReadLine[] = []
     let last: Commit | undefined
     try {
       for await (const { text, value } of readJsonLines(stream, limits)) {
         const { commit } = value as { readonly commit?: Commit }
+        if (commit === undefined && isChange(value)) {
+          const known = (tenant: string) => shardIn(received.shard.get(tenant))
+          const applied = applyChange(value, known, digest)
+          if (applied === undefined) throw new Error('a change of what is not there')
+          const { tenant, hash } = applied.shard
+          pending.push({ type: 'shard', tenant, hash, shard: applied.shard, text: undefined })
+          continue
+        }
         if (commit === undefined) {
           const read = readContentLine(value, digest)
           if (typeof read === 'string') throw new Error(read)
@@ -218,7 +253,7 @@ export class LastGood {
       version,
       endpointsRevision,
       format: last.format,
-      received: [...received.pool.values(), ...received.shard.values()],
+      received: [...received.pool.values(), ...received.shard.values()].map(withText),
     }
   }
 
@@ -238,14 +273,19 @@ export class LastGood {
   }
 }
 
-/** What was told as a change is kept whole. */
-function lineOf(line: Received): string {
-  if (line.text !== undefined) return line.text
-  if (line.type === 'shard') return shardLine(line.shard)
-  throw new Error('a line without its text')
+/** A line that was read, without its text where it was told as a change. */
+type ReadLine = ContentLine & { readonly text: string | undefined }
+
+function withText(line: ReadLine): KeptLine {
+  if (line.text !== undefined) return { ...line, text: line.text }
+  return { ...line, text: line.type === 'shard' ? shardLine(line.shard) : '' }
 }
 
-function nameOf(line: Received): [EntryKind, string] {
+function shardIn(line: ContentLine | undefined): TenantShard | undefined {
+  return line?.type === 'shard' ? line.shard : undefined
+}
+
+function nameOf(line: ContentLine): [EntryKind, string] {
   if (line.type === 'unknown') return [line.kind, line.name]
   return line.type === 'shard' ? ['shard', line.tenant] : ['pool', line.key]
 }

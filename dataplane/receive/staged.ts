@@ -3,8 +3,8 @@
 import type { PushManifest } from '../../model/push.ts'
 import type { ContentLine } from '../../model/push-shard.ts'
 
-/** What a line says, and the line as it came; undefined where it was told as a change. */
-export type Received = ContentLine & { readonly text: string | undefined }
+/** What a line says, and the line as it came: the whole, or what changed since the shard with the hash `base`. */
+export type Received = ContentLine & { readonly text: string; readonly base?: string }
 
 /** Shards by tenant, or pools by key: what differs from what is active (null: it goes), lacking and received. */
 export interface StagedKind {

@@ -121,7 +121,7 @@ export class Staging {
     const staged = this.#stagedAt(position)
     staged.touchedAt = this.#monotonic()
     if (isChange(line.value)) {
-      this.#acceptChange(staged, line.value)
+      this.#acceptChange(staged, line.text, line.value)
       return 'shard'
     }
     const read = readContentLine(line.value, this.#options.digest)
@@ -137,14 +137,14 @@ export class Staging {
   }
 
   /** What cannot be used is not taken: the whole shard is still lacking then, and is asked for. */
-  #acceptChange(staged: Staged, line: { readonly change: unknown }): void {
+  #acceptChange(staged: Staged, text: string, line: { readonly change: unknown }): void {
     const { digest, shardOf } = this.#options
-    const shard = shardOf === undefined ? undefined : applyChange(line, shardOf, digest)
-    if (shard === undefined || staged.shard.changes.get(shard.tenant) !== shard.hash) return
+    const applied = shardOf === undefined ? undefined : applyChange(line, shardOf, digest)
+    if (applied === undefined) return
+    const { base, shard } = applied
     const { tenant, hash } = shard
-    if (staged.shard.lacking.delete(tenant)) {
-      staged.shard.received.set(tenant, { type: 'shard', tenant, hash, shard, text: undefined })
-    }
+    if (staged.shard.changes.get(tenant) !== hash || !staged.shard.lacking.delete(tenant)) return
+    staged.shard.received.set(tenant, { type: 'shard', tenant, hash, shard, text, base })
   }
 
   /** How many shards and pools are still lacking at this position. */

@@ -9,6 +9,8 @@ import { fileOf } from './processes.ts'
 
 interface SetLine {
   readonly shard?: { readonly tenant: string; readonly hash: string }
+  /** What changed since the shard with the hash `base`. */
+  readonly change?: { readonly tenant: string; readonly base: string; readonly hash: string }
   readonly pool?: Pick<Pool, 'id' | 'hash'>
   readonly commit?: {
     readonly name: { readonly fence: number; readonly sequence: number; readonly root: string }
@@ -95,7 +97,11 @@ export class Journal {
     this.#rest = Buffer.from(rest)
   }
 
-  #line({ shard, pool, commit }: SetLine): void {
+  #line({ shard, change, pool, commit }: SetLine): void {
+    if (change !== undefined) {
+      if (this.#held.shard.get(change.tenant) !== change.base) this.#complain('a change of what is not there')
+      this.#pending.push({ kind: 'shard', name: change.tenant, hash: change.hash })
+    }
     if (shard !== undefined) this.#pending.push({ kind: 'shard', name: shard.tenant, hash: shard.hash })
     if (pool !== undefined) this.#pending.push({ kind: 'pool', name: poolKey(pool.id), hash: pool.hash })
     if (commit === undefined) return
