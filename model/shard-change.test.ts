@@ -99,7 +99,7 @@ describe('a change', () => {
       Array.from({ length: 500 }, (_, index) => [String(2 * index + 1), { rules: 1, mark: 1 }]),
     )
     const before = sealed(many)
-    for (const edit of [{ 501: { rules: 1, mark: 2 } }, { 1_501: { rules: 1, mark: 1 } }]) {
+    for (const edit of [{ 501: { rules: 1, mark: 2 } }, { 1501: { rules: 1, mark: 1 } }]) {
       const line = changeLine(before, sealed({ ...many, ...edit }, before), sha256) ?? ''
       expect(line.length).toBeGreaterThan(100)
       expect(line.length).toBeLessThan(2_000)
