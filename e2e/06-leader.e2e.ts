@@ -71,8 +71,9 @@ test(`stopped for ${SECONDS} s and continued`, { timeout: SECONDS * 1_000 + 300_
       clearInterval(edits)
       await Promise.all(waits)
       await watched.served(routes.mark, 20_000)
-      // What the new leader still has to write, it writes before the old one wakes.
-      await sleep(5_000)
+      // What the new leader still has to write, it writes before the old one wakes: a status that changes all the time
+      // once in 8 seconds.
+      await sleep(12_000)
     }
   })
   const before = await written()
