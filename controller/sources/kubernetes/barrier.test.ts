@@ -223,6 +223,61 @@ describe('with a watch that is held back', () => {
   }
 })
 
+describe('a standby', () => {
+  let api: FakeApi
+  let eager: boolean
+  let close: () => Promise<void>
+  let watched: WatchedSource
+  let held = false
+
+  beforeEach(async () => {
+    api = await FakeApi.start()
+    eager = false
+    held = false
+    api.faults = { delay: ({ plural }) => (held && plural === 'policies' ? HELD_MS : 0) }
+    put(api, tenant('acme', ['a']))
+    const { source, client } = await fakeSource(api, { eager: () => eager })
+    watched = new WatchedSource(source)
+    await watched.start()
+    await until(() => api.watches().length >= 7)
+    close = async () => {
+      await source.stop()
+      client.close()
+      await api.stop()
+    }
+  })
+  afterEach(() => close())
+
+  const present = (now: SourceState) => find(now, routeRef('a', 'one')) !== undefined
+  const lists = () => api.count('list', 'policies')
+
+  test('waits until the watch of Policies is as far as the Route, and lists nothing', async () => {
+    const before = lists()
+    put(api, policy('a', 'limit', '5/s'))
+    put(api, routeInput('a', 'one', 'one.test'))
+    await sleep(50)
+    put(api, policy('b', 'somebody', '1/s'))
+    const state = await watched.until(present)
+    expect(find(state, { kind: 'Policy', namespace: 'a', name: 'limit' })).toBeDefined()
+    expect(lists()).toBe(before)
+  })
+
+  test('lists them where the watch does not get there, sooner where it comes to lead meanwhile', async () => {
+    held = true
+    api.endWatches('policies')
+    await until(() => api.watches('policies').length === 1)
+    put(api, policy('a', 'limit', '5/s'))
+    const began = performance.now()
+    put(api, routeInput('a', 'one', 'one.test'))
+    await sleep(200)
+    expect(present(watched.source.read())).toBe(false)
+    eager = true
+    const state = await watched.until(present)
+    expect(performance.now() - began).toBeLessThan(800)
+    expect(find(state, { kind: 'Policy', namespace: 'a', name: 'limit' })).toBeDefined()
+  })
+})
+
 describe('the barrier alone', () => {
   const route = (name: string, version: number, generation = version): Edit => {
     const object: SourceObject = {
@@ -293,6 +348,30 @@ describe('the barrier alone', () => {
     first.take(route('one', 5))
     await until(() => released.length === 1)
     expect(version).toBe(6)
+  })
+
+  test('is patient where nobody waits, and with whoever has used up its turns', async () => {
+    for (const [eager, expected] of [
+      [false, [true]],
+      [true, [false, true]],
+    ] as const) {
+      const rounds: boolean[] = []
+      const { barrier: first } = make({
+        eager: () => eager,
+        refresh: async ({ patient, version }) => {
+          rounds.push(patient)
+          return version
+        },
+        timing: { turns: { everyMs: 30, burst: 1, perKey: 1, overall: 1, heaviest: 1 } },
+      })
+      first.open()
+      for (let index = 1; index <= expected.length; index++) {
+        first.take(route('one', index))
+        await until(() => rounds.length === index)
+      }
+      expect(rounds).toEqual(expected)
+      first.stop()
+    }
   })
 
   test('a Route that goes while it waits is never seen', async () => {
