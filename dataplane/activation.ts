@@ -117,8 +117,7 @@ export class Activation implements Held {
     const refused = new Map<string, string>()
     const needs = await this.#findNeeds(change.shards, refused)
     const shards = change.shards.filter(({ tenant }) => needs.has(tenant))
-    await this.#prepare(change.pools, shards, needs, refused)
-    const done = await this.#conversation.take()
+    const done = await this.#prepare(change.pools, shards, needs, refused)
     try {
       await this.#commit(change, shards, refused)
     } finally {
@@ -165,13 +164,17 @@ export class Activation implements Held {
     return needs
   }
 
-  /** Has every worker build. A worker that dies meanwhile points at the slice that it had; alone, twice, it is proven. */
+  /**
+   * Has every worker build. A worker that dies meanwhile points at the slice that it had; alone, twice, it is proven.
+   * Resolves with the conversation still held: a worker that started between this and the commit would be brought up to
+   * what serves now, and then be told to commit what it never built.
+   */
   async #prepare(
     pools: readonly Pool[],
     shards: readonly TenantShard[],
     needs: ReadonlyMap<string, readonly LimiterNeed[]>,
     refused: Map<string, string>,
-  ): Promise<void> {
+  ): Promise<() => void> {
     const endpoints = new Map<string, number>()
     for (const { id, endpoints: list } of pools) {
       endpoints.set(id.tenant, (endpoints.get(id.tenant) ?? 0) + list.length)
@@ -184,16 +187,16 @@ export class Activation implements Held {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const left = shards.filter(({ tenant }) => !refused.has(tenant))
       const done = await this.#conversation.take()
-      let fatal: readonly TenantShard[][]
+      let fatal: readonly TenantShard[][] | undefined
       try {
         const slices = slicesOf(pools, left, new Set(deaths.keys()))
         const members = this.#serving()
         const results = await Promise.all(members.map((member) => this.#build(member, slices, refused)))
         fatal = results.flatMap((tenants) => (tenants === undefined ? [] : [[...tenants]]))
       } finally {
-        done()
+        if (fatal?.length !== 0) done()
       }
-      if (fatal.length === 0) return
+      if (fatal.length === 0) return done
       for (const tenants of fatal) {
         for (const { tenant } of tenants) deaths.set(tenant, (deaths.get(tenant) ?? 0) + 1)
         const [only] = tenants
@@ -204,6 +207,7 @@ export class Activation implements Held {
       await this.#whole(RECOVERY)
     }
     for (const [tenant] of deaths) refused.set(tenant, 'workers kept dying while they built it')
+    return await this.#conversation.take()
   }
 
   /** Has one worker build all slices. Returns the tenants of the slice that it died at. */

@@ -94,3 +94,42 @@ test('a worker that has not what a change is of is given the whole, and nothing 
   ])
   expect(activation.shard('acme')).toBe(second)
 })
+
+test('a worker that starts while others build has what they built once it serves', async () => {
+  const serving: WorkerMember[] = []
+  const member = (orders: string[], slow: number) =>
+    ({
+      ask: async (order: { readonly type: string; readonly tenants?: readonly TenantItem[] }) => {
+        await new Promise((resolve) => setTimeout(resolve, slow))
+        orders.push(
+          [order.type, ...(order.tenants ?? []).map(({ shard, change }) => (shard ?? change)?.hash)].join(' '),
+        )
+        return { type: 'prepared', request: 0, refused: [] }
+      },
+    }) as unknown as WorkerMember
+  const activation = new Activation({
+    state: createAllocator({ workers: 2, now: () => performance.now() }),
+    filters: FILTERS,
+    serving: () => [...serving],
+    whole: () => Promise.resolve(),
+  })
+  const activate = (shard: TenantShard, sequence: number) => {
+    const shards = new Map([[shard.tenant, shard.hash]])
+    const manifest = { format: 1, sequence, version: `${sequence}`, endpointsRevision: '', shards, pools: new Map() }
+    return activation.activate({ manifest, shards: [shard], pools: [], removedTenants: [], removedPools: [] })
+  }
+  serving.push(member([], 20))
+  const first = shardOf(NAMES)
+  const second = shardOf(['other'])
+  await activate(first, 1)
+  const late: string[] = []
+  const activated = activate(second, 2)
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  const newcomer = member(late, 1)
+  const caughtUp = activation.catchUp(newcomer, () => {
+    serving.push(newcomer)
+    return Promise.resolve()
+  })
+  await Promise.all([activated, caughtUp])
+  expect(late).toEqual([`prepare ${second.hash}`, 'commit'])
+})

@@ -177,23 +177,44 @@ function readShard(parsed: unknown, digest: Digest): ContentLine | string {
   if (typeof tenant !== 'string' || typeof hash !== 'string') return 'a shard without tenant or hash'
   if (hashOfShard(parsed as Record<string, unknown>, digest) !== hash) return 'a shard whose content has another hash'
   const read = readShape(shardShape, parsed)
-  if (typeof read !== 'string') return { type: 'shard', tenant, hash, shard: toShard(read.value) }
+  if (typeof read !== 'string') {
+    if (!isSound(read.value)) return 'a shard of which something is not its own'
+    return { type: 'shard', tenant, hash, shard: toShard(read.value) }
+  }
   return { type: 'unknown', kind: 'shard', name: tenant, tenant, hash, message: unknownMessage(read) }
 }
 
 /** The hash of a shard as it travels: over everything but itself, certificates and authorities by fingerprint. */
 export function hashOfShard(parsed: Record<string, unknown>, digest: Digest): string {
   const { hash: _, hosts, routes, certificates, authorities, ...head } = parsed
-  const parts = { head, hosts: listOf(hosts), routes: listOf(routes) }
+  const lists = [hosts, routes].map((list): readonly unknown[] => (Array.isArray(list) ? list : []))
+  // What is no list is read by nobody, and counts all the same.
+  const strange = { ...(Array.isArray(hosts) ? {} : { hosts }), ...(Array.isArray(routes) ? {} : { routes }) }
   return hashShard(
-    { ...parts, certificates: fingerprints(certificates), authorities: fingerprints(authorities) },
+    {
+      head: { ...head, ...strange },
+      hosts: lists[0] ?? [],
+      routes: lists[1] ?? [],
+      certificates: fingerprints(certificates),
+      authorities: fingerprints(authorities),
+    },
     digest,
   )
 }
 
-// What is no list is one item that no shape knows: it counts, and is not read.
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [value]
+/**
+ * Whether everything in a shard is its tenant's own, and every match leads to a rule. Whoever publishes sees to it; whoever
+ * receives does not rely on that.
+ */
+export function isSound({ tenant, hosts, routes }: Pick<TenantShard, 'tenant' | 'hosts' | 'routes'>): boolean {
+  return (
+    hosts.every(({ matches }) => matches.every(({ route }) => route < routes.length)) &&
+    routes.every(
+      ({ id, action }) =>
+        id.tenant === tenant &&
+        (action.type !== 'forward' || action.backends.every(({ pool }) => pool === null || pool.tenant === tenant)),
+    )
+  )
 }
 
 function fingerprints(items: unknown): readonly string[] {

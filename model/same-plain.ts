@@ -10,9 +10,14 @@ export function samePlain(a: unknown, b: unknown): boolean {
     return true
   }
   if (!isPlain(a) || !isPlain(b)) return false
-  for (const key in a) if (!samePlain(a[key], b[key])) return false
-  for (const key in b) if (b[key] !== undefined && a[key] === undefined) return false
+  for (const key of Object.keys(a)) if (!samePlain(a[key], own(b, key))) return false
+  for (const key of Object.keys(b)) if (b[key] !== undefined && own(a, key) === undefined) return false
   return true
+}
+
+/** A key may be called as a field of every object is. */
+function own(value: Record<string, unknown>, key: string): unknown {
+  return Object.hasOwn(value, key) ? value[key] : undefined
 }
 
 function isPlain(value: object): value is Record<string, unknown> {

@@ -65,6 +65,27 @@ function applied(line: string, held: TenantShard): TenantShard | undefined {
   return applyChange(parsed, (tenant) => (tenant === held.tenant ? held : undefined), sha256)?.shard
 }
 
+test('what is another tenant’s, or leads nowhere, is taken neither whole nor as a change', () => {
+  const many = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [String(index), { rules: 1, mark: 1 }]))
+  const before = sealed(many)
+  const { hash: _, ...good } = sealed({ ...many, 4: { rules: 1, mark: 2 } })
+  const id = { tenant: 'other', namespace: 'ns-0', route: '4', rule: 0, ruleName: '' }
+  const pool = { tenant: 'other', namespace: 'n', service: 's', port: 80, tls: '' }
+  const backend = { weight: 1, pool, service: { namespace: 'n', name: 's', port: '80' } }
+  const place = good.routes.findIndex((route) => route.id.route === '4')
+  const withRoute = (rest: object) => good.routes.map((route, at) => (at === place ? { ...route, ...rest } : route))
+  const nowhere = makeHost('all.acme.test', { matches: [makeMatch('/', { route: 99 })] })
+  for (const bad of [
+    { ...good, routes: withRoute({ id }) },
+    { ...good, routes: withRoute({ action: { type: 'forward', backends: [backend] } }) },
+    { ...good, hosts: good.hosts.map((host) => (host.host === nowhere.host ? nowhere : host)) },
+  ]) {
+    const shard = sealShard(bad, sha256)
+    expect(readContentLine(JSON.parse(shardLine(shard)), sha256)).toBe('a shard of which something is not its own')
+    expect(applied(changeLine(before, shard, sha256) ?? '', taken(before))).toBeUndefined()
+  }
+})
+
 describe('a change', () => {
   test('leads to what was sealed, one after the other, whatever came, went or moved', () => {
     let told = 0

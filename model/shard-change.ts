@@ -2,7 +2,7 @@
 // the names of those that went. A line of content like a whole shard, as long as the edit and not as the tenant. Pure.
 // controller/publish/content.ts writes it, dataplane/receive/staging.ts reads it; whoever cannot use one asks for the whole.
 import { compareText, type Digest } from './canonical.ts'
-import { hostShape, limitsShape, routeShape } from './push-shard.ts'
+import { hostShape, isSound, limitsShape, routeShape } from './push-shard.ts'
 import { hashHost, hashRoute, hashShard, partsOf, ruleKey } from './shard-hash.ts'
 import { placeHost } from './shard-parts.ts'
 import { fields, flag, list, readShape, type Shape, text, whole } from './shape.ts'
@@ -110,7 +110,7 @@ export function applyChange(
   const from = shardOf(change.tenant)
   if (from === undefined || from.hash !== change.base) return undefined
   const shard = mergeChange(from, change, digest)
-  if (shard === undefined || hashShard(partsOf(shard), digest) !== change.hash) return undefined
+  if (shard === undefined || !isSound(shard) || hashShard(partsOf(shard), digest) !== change.hash) return undefined
   return { base: change.base, shard }
 }
 

@@ -398,7 +398,8 @@ describe('a tenant with many Routes', () => {
     const journal = await readFile(join(folder, 'last-good.ndjson'), 'utf8')
     const wholes = journal.split('\n').filter((line) => line.startsWith('{"shard"'))
     // Now and then the whole, so that a start has few changes to apply.
-    expect(wholes).toHaveLength(3)
+    expect(wholes.length).toBeGreaterThanOrEqual(3)
+    expect(wholes.length).toBeLessThan(8)
     const orphan = await world.pod([], { uid: 'same', lastGoodFolder: folder })
     expect(orphan.dataplane.history).toEqual([rootOf(large(40))])
     expect(orphan.dataplane.shards.get('acme')).toEqual(large(40).shards.get('acme'))

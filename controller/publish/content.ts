@@ -63,6 +63,12 @@ const HIGH_WATER = 262_144
 /** Characters of a change that goes in one call. A quarter of what is taken, as a character is up to three bytes. */
 export const SMALL_CHANGE = PUSH_LIMITS.change / 4
 
+/**
+ * Hosts and rules of the shards in such a change, together. It is made, and taken, in one turn of the loop, in the time of
+ * the whole shards; what is more goes the long road, in slices. A single tenant may be as large as it is.
+ */
+const SMALL_WORK = 5_000
+
 /** See the head of this file. */
 export class SnapshotContent {
   readonly writer: FormatWriter
@@ -181,6 +187,12 @@ export class SnapshotContent {
       const from = former?.get(shard.tenant)
       const change = from === undefined ? undefined : this.writer.shardChange?.(from, shard, this.#digest)
       return change ?? this.writer.shardLine(shard)
+    }
+    let work = 0
+    for (const tenant of namesOf(shards)) {
+      const { hosts, routes } = snapshot.shards.get(tenant) ?? { hosts: [], routes: [] }
+      work += hosts.length + routes.length
+      if (work > SMALL_WORK && shards.length > 1) return undefined
     }
     let whole = ''
     for (const line of this.#all(snapshot, namesOf(shards), namesOf(pools), shardLine)) {

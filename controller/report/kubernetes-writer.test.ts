@@ -352,6 +352,12 @@ describe('the writer', () => {
     expect(patches()).toHaveLength(3)
   })
 
+  test('one that hung before this leader led is told of too, though nothing else happens', async () => {
+    report(route('a-1', 1, PENDING, PENDING))
+    writer.lead(true)
+    await vi.waitFor(() => expect(statusOf('a-1').conditions[2]).toMatchObject(PENDING), 3_000)
+  })
+
   test('without the fence nothing is written, even when nobody has told the writer yet', async () => {
     writer.lead(true)
     await sleep(5)

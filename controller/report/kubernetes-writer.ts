@@ -305,6 +305,7 @@ class StatusWriter implements KubernetesWriter {
       if (!sameStatus(stored, this.#body(status, stored, this.#figures))) this.#want(key, status)
       if (++count % PIECE === 0) await new Promise((resolve) => setImmediate(resolve))
     }
+    this.#awaitHeld()
     this.#pump()
   }
 

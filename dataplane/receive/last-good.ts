@@ -10,7 +10,7 @@ import { type ContentLine, poolLine, readContentLine, shardLine } from '../../mo
 import type { EntryKind } from '../../model/root-hash.ts'
 import { applyChange, isChange } from '../../model/shard-change.ts'
 import { type Pool, poolKey, type TenantShard } from '../../model/snapshot.ts'
-import { readJsonLines } from '../../peer/lines.ts'
+import { BadLines, readJsonLines } from '../../peer/lines.ts'
 import type { Received } from './staged.ts'
 import type { ActivatedSet } from './staging.ts'
 
@@ -245,6 +245,7 @@ export class LastGood {
     } catch (error) {
       // A crash cuts the end off, which is no reason to forget what was whole before it.
       if (last === undefined) throw error
+      if (!(error instanceof BadLines)) this.#options.warn(`the newest part of the last good set: ${messageOf(error)}`)
     }
     if (last === undefined) return undefined
     const { fence, sequence, version, endpointsRevision } = last.name

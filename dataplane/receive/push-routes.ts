@@ -73,7 +73,13 @@ async function takeChange(staging: Staging, body: Readable): Promise<ManifestAns
   const manifest = read.value
   const answer = await staging.propose(manifest)
   const isActive = comparePositions(answer.active, manifest) === 0
-  for await (const line of lines) if (answer.refused === null && !isActive) staging.accept(manifest, line)
+  let from = performance.now()
+  for await (const line of lines) {
+    if (answer.refused === null && !isActive) staging.accept(manifest, line)
+    if (performance.now() - from < SLICE) continue
+    await new Promise((resolve) => setImmediate(resolve))
+    from = performance.now()
+  }
   return answer.refused === null && !isActive ? staging.lacks(manifest) : answer
 }
 

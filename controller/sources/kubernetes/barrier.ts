@@ -57,8 +57,6 @@ const TIMING: BarrierTiming = {
   turns: { everyMs: 25, burst: 20, perKey: 4, overall: 64, heaviest: 20 },
   patientTurns: { everyMs: 500, burst: 2, perKey: 1, overall: 16, heaviest: 2 },
 }
-/** Milliseconds: who had to wait for longer than this for a turn had used up its own. */
-const OUT_OF_TURNS = 5
 const MAX_PROBLEMS = 50
 
 interface Waiting {
@@ -199,9 +197,10 @@ export class RouteBarrier {
   async #work(namespace: string, gate: Gate): Promise<void> {
     while (gate.waiting.size > 0 && !this.#abort.signal.aborted) {
       const tenants = this.#options.tenantsOf(namespace)
-      const asked = performance.now()
-      const giveBack = await this.#turns.take(tenants[0] ?? namespace)
-      const patient = this.#options.eager?.() === false || performance.now() - asked > OUT_OF_TURNS
+      const key = tenants[0] ?? namespace
+      const isOut = this.#turns.isOut(key)
+      const giveBack = await this.#turns.take(key)
+      const patient = this.#options.eager?.() === false || isOut
       let failed = false
       const waiting = gate.waiting.size
       try {

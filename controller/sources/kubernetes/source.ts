@@ -247,8 +247,10 @@ class ApiSource implements KubernetesSource {
     const watched = this.#watchedOf('Policy', namespace)
     if (patient && watched?.namespace === undefined) {
       const seen = await this.#awaitPolicies(namespace, version, signal)
+      signal.throwIfAborted()
       if (seen !== undefined) {
         await new Promise((resolve) => setTimeout(resolve, GIVE_WAY_MS))
+        signal.throwIfAborted()
         return seen
       }
     }

@@ -32,6 +32,13 @@ export class Turns {
     this.#limits = limits
   }
 
+  /** Whether a key has used up its turns for now, whatever others do. */
+  isOut(name: string): boolean {
+    const { everyMs, burst } = this.#limits()
+    const key = this.#keys.get(name)
+    return key !== undefined && performance.now() < key.fullAt - (burst - 1) * everyMs
+  }
+
   /** Resolves with the function that gives the turn back, told how many things were done in it. */
   take(name: string): Promise<(done?: number) => void> {
     const key = this.#keys.get(name) ?? { running: 0, fullAt: 0, waiting: [], timer: undefined }
