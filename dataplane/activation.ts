@@ -222,11 +222,10 @@ export class Activation implements Held {
         const order = this.#order(slice, this.#active)
         const report = await member.ask({ ...order, first }, 'prepared')
         const changed = new Set(order.tenants.flatMap(({ tenant, change }) => (change === null ? [] : [tenant])))
-        const unclear = report.refused.filter(({ tenant }) => changed.has(tenant)).map(({ tenant }) => tenant)
+        const sure = report.refused.filter(({ tenant }) => !changed.has(tenant))
+        const unclear = report.refused.flatMap(({ tenant }) => (changed.has(tenant) ? [tenant] : []))
         const whole = unclear.length === 0 ? [] : await this.#buildWhole(member, slice, new Set(unclear))
-        for (const { tenant, message } of [...report.refused, ...whole]) {
-          if (!changed.has(tenant) || whole.some((each) => each.tenant === tenant)) refused.set(tenant, message)
-        }
+        for (const { tenant, message } of [...sure, ...whole]) refused.set(tenant, message)
       } catch (error) {
         if (error instanceof WorkerGone) return slice.tenants
         if (!(error instanceof OrderFailed)) throw error
@@ -251,9 +250,10 @@ export class Activation implements Held {
       pools: slice.pools.map((pool): PoolItem => ({ pool, grant: this.#state.poolGrant(pool) })),
       tenants: slice.tenants.map((shard): TenantItem => {
         const { tenant } = shard
-        const change = packChange(present?.get(tenant)?.shard, shard) ?? null
         const grant = this.#state.tenantGrant(shard)
-        return { tenant, shard: change === null ? packShard(shard) : null, change, grant }
+        const change = packChange(present?.get(tenant)?.shard, shard)
+        if (change === undefined) return { tenant, grant, shard: packShard(shard), change: null }
+        return { tenant, grant, shard: null, change }
       }),
     } as const
   }

@@ -21,12 +21,10 @@ interface WireCertificate {
 }
 
 /** A shard, whole or as what changed since the one that serves. */
-export interface TenantItem {
-  readonly tenant: string
-  readonly shard: WireShard | null
-  readonly change: ShardChange | null
-  readonly grant: TenantGrant
-}
+export type TenantItem = { readonly tenant: string; readonly grant: TenantGrant } & (
+  | { readonly shard: WireShard; readonly change: null }
+  | { readonly shard: null; readonly change: ShardChange }
+)
 
 export interface PoolItem {
   readonly pool: Pool

@@ -63,7 +63,8 @@ export class WorkerProgram {
     for (const item of tenants) {
       const { tenant } = item
       try {
-        const shard = item.shard === null ? this.#changed(item) : unpackShard(item.shard)
+        const shard =
+          item.shard === null ? unpackChange(this.#active.get(tenant), item.change) : unpackShard(item.shard)
         this.#tables.state.grantTenant(
           item.grant,
           shard.routes.map(({ id }) => id),
@@ -82,11 +83,6 @@ export class WorkerProgram {
       await clock.yieldIfLong()
     }
     return refused
-  }
-
-  #changed({ tenant, change }: TenantItem): TenantShard {
-    if (change === null) throw new Error('neither a shard nor a change')
-    return unpackChange(this.#active.get(tenant), change)
   }
 
   /** What was prepared and never committed is not wanted any more. */

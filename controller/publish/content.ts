@@ -168,7 +168,7 @@ export class SnapshotContent {
     const newest = this.#newest
     const { base } = difference
     if (newest === undefined || base === null) return undefined
-    if (!this.#texts.has(base)) this.#texts.set(base, this.#textOf(newest, difference))
+    if (!this.#texts.has(base)) this.#texts.set(base, this.#textOf(newest, base, difference))
     return this.#texts.get(base)
   }
 
@@ -181,8 +181,8 @@ export class SnapshotContent {
     return this.lines(set, shards.keys(), pools.keys(), { head: JSON.stringify(manifest) })
   }
 
-  #textOf({ snapshot }: PublishableSet, { base, shards, pools }: Difference): string | undefined {
-    const former = base === null ? undefined : this.#kept.get(base)?.shards
+  #textOf({ snapshot }: PublishableSet, base: string, { shards, pools }: Difference): string | undefined {
+    const former = this.#kept.get(base)?.shards
     const shardLine = (shard: TenantShard) => {
       const from = former?.get(shard.tenant)
       const change = from === undefined ? undefined : this.writer.shardChange?.(from, shard, this.#digest)

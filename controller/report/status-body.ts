@@ -2,6 +2,7 @@
 // is a parameter. kubernetes-writer.ts calls it just before it writes. Pods that come and go change Tenants only: what a
 // Route or Policy once said of its generation stays until the generation, or the answer to it, changes.
 import type { Reason } from '../../model/issue.ts'
+import { samePlain } from '../../model/same-plain.ts'
 import type { Condition, ObjectStatus } from './conditions.ts'
 
 /** A condition with its time, as stored. */
@@ -69,7 +70,7 @@ export function statusBody(
 
 /** Whether two statuses are the same text. */
 export function sameStatus(a: StoredStatus | undefined, b: StoredStatus): boolean {
-  return a !== undefined && same(a, b)
+  return a !== undefined && samePlain(a, b)
 }
 
 /** A status as read from the API server; whatever has another shape is left out. */
@@ -186,13 +187,4 @@ function record(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? Object.fromEntries(Object.entries(value))
     : {}
-}
-
-function same(a: unknown, b: unknown): boolean {
-  if (a === b) return true
-  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
-  if (Array.isArray(a) !== Array.isArray(b)) return false
-  const left = Object.entries(a)
-  const right = new Map(Object.entries(b))
-  return left.length === right.size && left.every(([key, value]) => right.has(key) && same(value, right.get(key)))
 }

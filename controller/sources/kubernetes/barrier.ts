@@ -4,6 +4,7 @@ import { type SourceObject, tupleKey } from '../../../model/resources.ts'
 import type { SourceProblem } from '../source.ts'
 import { Backoff, type BackoffTiming } from './backoff.ts'
 import type { Edit } from './kind-cache.ts'
+import { Pauses } from './pauses.ts'
 import { isAtLeast, isOlder, newerVersion } from './resource-version.ts'
 import { type TurnLimits, Turns } from './turns.ts'
 
@@ -81,7 +82,7 @@ export class RouteBarrier {
   /** What was released last, by Route. */
   readonly #released = new Map<string, SourceObject>()
   readonly #abort = new AbortController()
-  readonly #pauses = new Set<() => void>()
+  readonly #pauses = new Pauses()
   #open = false
 
   constructor(options: BarrierOptions) {
@@ -155,7 +156,7 @@ export class RouteBarrier {
 
   stop(): void {
     this.#abort.abort()
-    for (const end of this.#pauses) end()
+    this.#pauses.end()
   }
 
   #gate(namespace: string): Gate {
@@ -212,7 +213,7 @@ export class RouteBarrier {
       } finally {
         giveBack(waiting)
       }
-      if (failed) await this.#pause(gate.backoff.next())
+      if (failed && !this.#abort.signal.aborted) await this.#pauses.wait(gate.backoff.next())
     }
     gate.running = false
     if (gate.waiting.size === 0 && this.#gates.get(namespace) === gate) this.#gates.delete(namespace)
@@ -245,19 +246,6 @@ export class RouteBarrier {
       }
     }
     if (lagging) throw new Error('the API server answered with an older state than the Route is of')
-  }
-
-  #pause(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer)
-        this.#pauses.delete(end)
-        resolve()
-      }
-      const timer = setTimeout(end, milliseconds)
-      this.#pauses.add(end)
-      if (this.#abort.signal.aborted) end()
-    })
   }
 }
 

@@ -10,6 +10,7 @@ import { type Edit, KindCache } from './kind-cache.ts'
 import { API_RESOURCES, WHOLE_KINDS } from './kinds.ts'
 import { MaterialWatches } from './material-watches.ts'
 import { findReferences, type MaterialRef, partitionRefs, refersElsewhere } from './references.ts'
+import { Pauses } from './pauses.ts'
 import { Pulse, type PulseObject } from './pulse.ts'
 import { Reflector } from './reflector.ts'
 import { REFLECTOR_TIMING, type ReflectorTiming } from './reflector-timing.ts'
@@ -84,8 +85,8 @@ class ApiSource implements KubernetesSource {
   readonly #pulse: Pulse | undefined
   readonly #refs = new WeakMap<Partition, readonly MaterialRef[]>()
   readonly #abort = new AbortController()
-  /** Called when Policies have been seen further. */
-  readonly #awaiting = new Set<() => void>()
+  /** Ended whenever Policies or Tenants have been seen further. */
+  readonly #awaiting = new Pauses()
   #lateUntil = 0
   #referencesChanged = true
   #revision = 0
@@ -169,7 +170,7 @@ class ApiSource implements KubernetesSource {
     this.#abort.abort()
     clearTimeout(this.#problemTimer)
     this.#barrier.stop()
-    for (const end of [...this.#awaiting]) end()
+    this.#awaiting.end()
     await Promise.all([...this.#watched.map(({ reflector }) => reflector.stop()), this.#material.stop()])
   }
 
@@ -202,7 +203,7 @@ class ApiSource implements KubernetesSource {
 
   #progressed(): void {
     this.#barrier.progress()
-    for (const end of [...this.#awaiting]) end()
+    this.#awaiting.end()
   }
 
   #rewind(finder: Reflector): void {
@@ -283,21 +284,8 @@ class ApiSource implements KubernetesSource {
       const left = began + patience - performance.now()
       if (left <= 0 || signal.aborted) return undefined
       // In short steps: who waits as a standby may lead at any time.
-      await this.#progress(Math.min(left, PATIENCE_MS))
+      await this.#awaiting.wait(Math.min(left, PATIENCE_MS))
     }
-  }
-
-  /** Until a watch of Policies has seen more, or for so long. */
-  #progress(milliseconds: number): Promise<void> {
-    return new Promise((resolve) => {
-      const end = () => {
-        clearTimeout(timer)
-        this.#awaiting.delete(end)
-        resolve()
-      }
-      const timer = setTimeout(end, milliseconds)
-      this.#awaiting.add(end)
-    })
   }
 
   #set(edit: Edit): void {
