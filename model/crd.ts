@@ -59,7 +59,22 @@ export function customResourceDefinition(kind: CustomKind): Readonly<Record<stri
 
 /** A schema as Kubernetes wants it: a type on every node, bounds, list types, validation rules; no default. */
 function structuralSchema(node: SchemaNode): StructuralSchema {
-  return { description: describeWithDefault(node), ...shapeOf(node), ...validationsOf(node) }
+  return { description: describeForCluster(node), ...shapeOf(node), ...validationsOf(node) }
+}
+
+/** `kubectl explain` shows nothing of an opaque object but its description. */
+function describeForCluster(node: SchemaNode): string {
+  const described = describeWithDefault(node)
+  return node.opaque === true ? `${described} Fields: ${fieldsOf(node)}.` : described
+}
+
+/** The names of all fields of an object, those of inner objects in parentheses. */
+function fieldsOf({ properties = {} }: SchemaNode): string {
+  const names = Object.entries(properties).map(([name, field]) => {
+    const inner = field.items ?? field
+    return inner.properties === undefined ? name : `${name} (${fieldsOf(inner)})`
+  })
+  return names.join(', ')
 }
 
 /** The description, with the default that compile fills in. */
@@ -110,7 +125,10 @@ function listOf(node: SchemaNode): StructuralSchema {
 }
 
 function objectOf(node: SchemaNode): StructuralSchema {
-  const { additionalProperties, maxProperties, properties, required } = node
+  const { additionalProperties, maxProperties, properties, required, opaque = false } = node
+  if (opaque) {
+    return { type: 'object', 'x-kubernetes-map-type': 'atomic', 'x-kubernetes-preserve-unknown-fields': true }
+  }
   if (additionalProperties !== undefined) {
     return present({ type: 'object', maxProperties, additionalProperties: structuralSchema(additionalProperties) })
   }

@@ -23,6 +23,11 @@ export interface Notes {
   readonly example?: unknown
   /** Looks at the whole value once its shape is right; problems carry a path inside the value. Not in the CRD. */
   readonly problems?: (value: never) => readonly ValueProblem[]
+  /**
+   * An object that only the controller writes: the API server takes it as it is. Fields that it is told of it checks and
+   * accounts for one by one at every edit of the whole object, whoever makes it.
+   */
+  readonly opaque?: true
 }
 
 /** A mistake inside a value. The message is a clause without the path. */
