@@ -28,6 +28,9 @@ export interface Call {
   readonly maxAnswer: number
 }
 
+/** Milliseconds between an answer and the end of what it answers. */
+const SENT_MS = 1_000
+
 /** An answer other than 200. `code` is the peer's word for it. */
 export class CallRefused extends Error {
   override readonly name = 'CallRefused'
@@ -122,12 +125,21 @@ export class PeerCaller {
       end() {
         clearTimeout(timer)
         request.setTimeout(0)
-        // An answer that was not read to its end, or a body not sent to its end, leaves a connection of no use.
-        if (!request.writableFinished || answer?.complete !== true) request.destroy()
+        // An answer that was not read to its end, or a body not sent to its end, leaves a connection of no use. What was
+        // written whole may be told of only after its answer: a busy loop reads first.
+        if (answer?.complete !== true || !request.writableEnded) request.destroy()
+        else if (!request.writableFinished) destroyUnlessSent(request)
         if (typeof body?.content === 'object') body.content.destroy()
       },
     }
   }
+}
+
+/** Who was answered early has still to take the rest, or the connection is of no use. */
+function destroyUnlessSent(request: ClientRequest): void {
+  const timer = setTimeout(() => request.destroy(), SENT_MS)
+  const settle = () => clearTimeout(timer)
+  request.once('finish', settle).once('close', settle)
 }
 
 class StaleConnection extends Error {}
