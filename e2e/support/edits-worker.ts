@@ -1,5 +1,6 @@
 // Edits at a steady rate from a thread of their own, so that whoever measures meanwhile is not busy with them. Each of a
-// number of objects in turn: edits of one object would wait for each other in the API server. 02-propagation.e2e.ts starts it.
+// number of objects in turn: edits of one object would wait for each other in the API server. 02-propagation.e2e.ts starts
+// it; it says `ready` once its objects are made.
 import { parentPort, workerData } from 'node:worker_threads'
 import { openApi, ownPath } from './api.ts'
 import { COPY_GROUP } from './copied-kind.ts'
@@ -12,6 +13,13 @@ export interface EditsPlan {
   readonly objects: number
   /** Edits in a second. */
   readonly rate: number
+}
+
+/** What the thread is told, as often as one likes but for the last; after 'stop' it answers with the edits a second. */
+export type EditsOrder = 'go' | 'stop' | 'end'
+
+interface Listed {
+  readonly status?: { readonly conditions?: readonly { readonly type: string; readonly status: string }[] }
 }
 
 const MOST_UNDER_WAY = 50
@@ -31,26 +39,48 @@ for (let index = 0; index < objects; index++) {
   await api.call('POST', collection, made(name))
   if (status !== undefined) await api.call('PATCH', `${collection}/${name}/status`, { status })
 }
+// What making them has set going is over before anything is measured.
+if (what === 'routes') while (!(await areReady())) await new Promise((resolve) => setTimeout(resolve, 1_000))
+
+let stopEditing: (() => number) | undefined
+parentPort?.on('message', (order: EditsOrder) => {
+  if (order === 'go') stopEditing = edit()
+  else if (order === 'stop') parentPort?.postMessage(stopEditing?.() ?? 0)
+  else {
+    parentPort?.close()
+    api.close()
+  }
+})
 parentPort?.postMessage('ready')
 
-let sent = 0
-let done = 0
-const began = performance.now()
-const timer = setInterval(() => {
-  // Timers come late on a busy machine: as many as are due, unless the API server is behind already.
-  const due = Math.floor(((performance.now() - began) * rate) / 1_000)
-  while (sent < due && sent - done < MOST_UNDER_WAY) {
-    const edit = sent++
-    const settle = () => done++
-    api.call('PATCH', `${collection}/${nameOf(edit % objects)}`, changed(edit)).then(settle, settle)
+/** Begins; the function that ends it returns how many edits a second there were. */
+function edit(): () => number {
+  let sent = 0
+  let done = 0
+  const began = performance.now()
+  const timer = setInterval(() => {
+    // Timers come late on a busy machine: as many as are due, unless the API server is behind already.
+    const due = Math.floor(((performance.now() - began) * rate) / 1_000)
+    while (sent < due && sent - done < MOST_UNDER_WAY) {
+      const number = sent++
+      const settle = () => done++
+      api.call('PATCH', `${collection}/${nameOf(number % objects)}`, changed(number)).then(settle, settle)
+    }
+  }, 5)
+  return () => {
+    clearInterval(timer)
+    return (done * 1_000) / (performance.now() - began)
   }
-}, 5)
+}
 
-parentPort?.once('message', () => {
-  clearInterval(timer)
-  parentPort?.postMessage((done * 1_000) / (performance.now() - began))
-  api.close()
-})
+async function areReady(): Promise<boolean> {
+  const items = await listed(ownPath('routes', tenant))
+  return items.filter(isReady).length >= objects
+}
+
+function isReady({ status }: Listed): boolean {
+  return status?.conditions?.some(({ type, status: holds }) => type === 'Ready' && holds === 'True') === true
+}
 
 function made(name: string): unknown {
   if (what === 'configmaps') return { metadata: { name } }
@@ -58,10 +88,13 @@ function made(name: string): unknown {
   return what === 'routes' ? route : { ...route, apiVersion: `${COPY_GROUP}/v1alpha1` }
 }
 
+async function listed(path: string): Promise<readonly Listed[]> {
+  const { body } = await api.call('GET', path)
+  return (Object(body) as { readonly items?: readonly Listed[] }).items ?? []
+}
+
 async function statusOfSome(): Promise<unknown> {
-  const { body } = await api.call('GET', ownPath('routes'))
-  const { items } = Object(body) as { readonly items?: readonly { readonly status?: unknown }[] }
-  return items?.find((item) => item.status !== undefined)?.status
+  return (await listed(ownPath('routes'))).find(isReady)?.status
 }
 
 function changed(edit: number): unknown {
