@@ -21,7 +21,11 @@ export interface HashMemory {
 export function canonicalText(value: unknown): string {
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value)
   if (typeof value === 'string') return JSON.stringify(value)
-  if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`
+  if (Array.isArray(value)) {
+    // The same text, made by the engine: what shards are hashed over is a list of thousands of hashes.
+    if (value.every((item) => typeof item === 'string')) return JSON.stringify(value)
+    return `[${value.map(canonicalText).join(',')}]`
+  }
   if (value instanceof Map) {
     return canonicalText([...value].sort(([a], [b]) => compareText(String(a), String(b))))
   }

@@ -4,7 +4,7 @@
 import { compareText, type Digest } from './canonical.ts'
 import { hostShape, isSound, limitsShape, routeShape } from './push-shard.ts'
 import { hashHost, hashRoute, hashShard, partsOf, ruleKey } from './shard-hash.ts'
-import { placeHost } from './shard-parts.ts'
+import { compareRules, placeHost } from './shard-parts.ts'
 import { fields, flag, list, readShape, type Shape, text, whole } from './shape.ts'
 import type { HostPlan, RoutePlan, TenantLimits, TenantShard } from './snapshot.ts'
 
@@ -128,11 +128,9 @@ export function mergeChange(from: TenantShard, change: ShardChange, digest?: Dig
 
 function mergeRoutes(from: TenantShard, { routes, goneRoutes }: ShardChange): readonly RoutePlan[] {
   const merged = new Map(from.routes.map((route) => [ruleKey(route.id), route]))
-  for (const id of goneRoutes) merged.delete(ruleKey({ ...id, tenant: from.tenant, ruleName: '' }))
+  for (const id of goneRoutes) merged.delete(ruleKey(id))
   for (const route of routes) merged.set(ruleKey(route.id), route)
-  return [...merged.values()].sort(
-    ({ id: a }, { id: b }) => compareText(a.namespace, b.namespace) || compareText(a.route, b.route) || a.rule - b.rule,
-  )
+  return [...merged.values()].sort(compareRules)
 }
 
 function mergeHosts(

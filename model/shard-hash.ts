@@ -66,9 +66,16 @@ export function inheritHash(before: HostPlan, after: HostPlan, digest: Digest): 
   if (known !== undefined) digest.memory?.hosts.set(after, known)
 }
 
+/** Keys by the object that they are of: what is kept is derived from the object alone. */
+const ruleKeys = new WeakMap<object, string>()
+
 /** Names a rule within its tenant: in maps, and where a match leads. */
-export function ruleKey({ namespace, route, rule }: RoutePlan['id']): string {
-  return canonicalText([namespace, route, rule])
+export function ruleKey(id: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>): string {
+  const known = ruleKeys.get(id)
+  if (known !== undefined) return known
+  const key = canonicalText([id.namespace, id.route, id.rule])
+  ruleKeys.set(id, key)
+  return key
 }
 
 // Whatever is no position of a route stands for itself, and no text that stands for a route reads like it.
@@ -77,7 +84,9 @@ function leadOf(match: unknown, routes: readonly unknown[]): string {
   const route = typeof position === 'number' ? routes[position] : undefined
   const id: unknown = isObject(route) ? Reflect.get(route, 'id') : undefined
   if (!isObject(id)) return `? ${canonicalText(position)}`
-  return canonicalText([Reflect.get(id, 'namespace'), Reflect.get(id, 'route'), Reflect.get(id, 'rule')])
+  return (
+    ruleKeys.get(id) ?? canonicalText([Reflect.get(id, 'namespace'), Reflect.get(id, 'route'), Reflect.get(id, 'rule')])
+  )
 }
 
 function isObject(value: unknown): value is object {

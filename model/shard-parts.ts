@@ -1,30 +1,49 @@
 // What two shards of one tenant have in common: the hosts and rules that say the same. Pure. Compile hands on the objects
 // of the former shard where nothing changed, so that hashes and differences cost what changed; shard-change.ts makes and
 // applies differences with the same words.
-import type { Digest } from './canonical.ts'
+import { compareText, type Digest } from './canonical.ts'
 import { samePlain } from './same-plain.ts'
 import { inheritHash, ruleKey } from './shard-hash.ts'
 import type { HostPlan, MatchPlan, RoutePlan, TenantShard } from './snapshot.ts'
 
 type Lists = Pick<TenantShard, 'hosts' | 'routes'>
 
-/** The same lists, made of the objects of `before` wherever those say the same. */
+/** The same lists, made of the objects of `before` wherever those say the same. All lists are in the order of their names. */
 export function shareParts(before: Lists, { hosts, routes }: Lists, digest: Digest): Lists {
-  const formerRoutes = new Map(before.routes.map((route) => [ruleKey(route.id), route]))
-  const shared = routes.map((route) => {
-    const former = formerRoutes.get(ruleKey(route.id))
-    return former !== undefined && samePlain(former, route) ? former : route
-  })
-  const formerHosts = new Map(before.hosts.map((host) => [host.host, host]))
+  const formerRoute = walk(before.routes, compareRules)
+  const formerHost = walk(before.hosts, (a, b) => compareText(a.host, b.host))
   return {
-    routes: shared,
+    routes: routes.map((route) => {
+      const former = formerRoute(route)
+      return former !== undefined && samePlain(former, route) ? former : route
+    }),
     hosts: hosts.map((host) => {
-      const former = formerHosts.get(host.host)
+      const former = formerHost(host)
       if (former === undefined || !leadsAlike(former, before.routes, host, routes)) return host
       if (former.matches.every(({ route }, index) => route === host.matches[index]?.route)) return former
       inheritHash(former, host, digest)
       return host
     }),
+  }
+}
+
+/** The order of the rules of a shard. */
+export function compareRules({ id: a }: RoutePlan, { id: b }: RoutePlan): number {
+  return compareText(a.namespace, b.namespace) || compareText(a.route, b.route) || a.rule - b.rule
+}
+
+/** Finds in an ordered list what has the same place in the order, asked in that order; out of order it finds less. */
+function walk<Item>(list: readonly Item[], compare: (a: Item, b: Item) => number): (like: Item) => Item | undefined {
+  let at = 0
+  return (like) => {
+    for (;;) {
+      const item = list[at]
+      if (item === undefined) return undefined
+      const order = compare(item, like)
+      if (order === 0) return item
+      if (order > 0) return undefined
+      at++
+    }
   }
 }
 
