@@ -8,8 +8,8 @@ const CHART = join(import.meta.dirname, '..', '..', 'charts', 'atrium')
 
 /** Values of the tests: small requests, so that a node of two cores holds them. */
 const VALUES = [
-  'controller.resources.requests.cpu=20m',
-  'dataplane.resources.requests.cpu=50m',
+  'controller.resources.requests.cpu=100m',
+  'dataplane.resources.requests.cpu=100m',
   'dataplane.drain.unreadyFor=3s',
 ]
 
