@@ -247,7 +247,9 @@ class ApiSource implements KubernetesSource {
   async #refreshPolicies({ namespace, version, patient, signal }: BarrierRead): Promise<string> {
     const watched = this.#watchedOf('Policy', namespace)
     if (patient && watched?.namespace === undefined) {
-      const seen = await this.#awaitPolicies(namespace, version, signal)
+      this.#pulse?.beat()
+      const patience = () => (this.#options.eager?.() === false ? STANDBY_PATIENCE_MS : PATIENCE_MS)
+      const seen = await this.#awaitPolicies(namespace, version, signal, patience)
       signal.throwIfAborted()
       if (seen !== undefined) {
         await new Promise((resolve) => setTimeout(resolve, GIVE_WAY_MS))
@@ -255,6 +257,24 @@ class ApiSource implements KubernetesSource {
         return seen
       }
     }
+    const read = this.#readPolicies(watched, namespace, version, signal)
+    if (watched?.namespace !== undefined) return await read
+    // Whichever is there first: a read that is late and the watch are moved by the same write.
+    const over = new AbortController()
+    const seen = this.#awaitPolicies(namespace, version, over.signal, () => Number.POSITIVE_INFINITY)
+    try {
+      return await Promise.race([read, seen.then((known) => known ?? read)])
+    } finally {
+      over.abort()
+    }
+  }
+
+  async #readPolicies(
+    watched: Watched | undefined,
+    namespace: string,
+    version: string,
+    signal: AbortSignal,
+  ): Promise<string> {
     // A read that waits for the API server's cache is helped along.
     const isLikelyLate = performance.now() < this.#lateUntil
     if (isLikelyLate) this.#pulse?.beat()
@@ -272,16 +292,19 @@ class ApiSource implements KubernetesSource {
     return read.version
   }
 
-  /** Until the watch has seen a version, which the pulse of whoever leads brings about; undefined where it does not. */
-  async #awaitPolicies(namespace: string, version: string, signal: AbortSignal): Promise<string | undefined> {
+  /** The version that the watch has seen once it is that far, which a pulse brings about; undefined where it does not. */
+  async #awaitPolicies(
+    namespace: string,
+    version: string,
+    signal: AbortSignal,
+    patienceMs: () => number,
+  ): Promise<string | undefined> {
     const reflector = this.#reflectorOf('Policy', namespace)
     const began = performance.now()
-    this.#pulse?.beat()
     for (;;) {
       const seen = reflector?.version
       if (seen !== undefined && isAtLeast(seen, version)) return seen
-      const patience = this.#options.eager?.() === false ? STANDBY_PATIENCE_MS : PATIENCE_MS
-      const left = began + patience - performance.now()
+      const left = began + patienceMs() - performance.now()
       if (left <= 0 || signal.aborted) return undefined
       // In short steps: who waits as a standby may lead at any time.
       await this.#awaiting.wait(Math.min(left, PATIENCE_MS))
