@@ -11,7 +11,7 @@ RUN npm run build && node scripts/image.ts --root /image
 
 FROM scratch
 COPY --from=build /image/ /
-ENV NODE_ENV=production PATH=/usr/local/bin
+ENV NODE_ENV=production PATH=/usr/local/bin NODE_OPTIONS=--max-semi-space-size=32
 WORKDIR /app
 USER 65532:65532
 EXPOSE 8080 8443

@@ -5,7 +5,7 @@ import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'n
 import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { writeImage } from './image/oci.ts'
-import { atriumFiles, IMAGE_PATHS, IMAGE_USER, nodeFiles, packageFiles } from './image/root-files.ts'
+import { atriumFiles, IMAGE_ENVIRONMENT, IMAGE_PATHS, IMAGE_USER, nodeFiles, packageFiles } from './image/root-files.ts'
 
 const ROOT = resolve(import.meta.dirname, '..')
 
@@ -57,7 +57,7 @@ async function main(): Promise<number> {
     config: {
       User: `${IMAGE_USER}:${IMAGE_USER}`,
       WorkingDir: IMAGE_PATHS.app,
-      Env: ['PATH=/usr/local/bin', 'NODE_ENV=production'],
+      Env: [...IMAGE_ENVIRONMENT],
       Entrypoint: [IMAGE_PATHS.node, IMAGE_PATHS.entry],
       Cmd: ['help'],
       ExposedPorts: { '8080/tcp': {}, '8443/tcp': {} },

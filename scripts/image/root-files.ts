@@ -12,6 +12,17 @@ export const IMAGE_PATHS = {
   entry: '/app/bin/atrium.js',
 } as const
 
+/**
+ * The environment of its processes. Node takes the size of the young generation from the memory of the container, and in
+ * 512 MiB collects it so often that half of what dies young is moved and collected with the old: 32 MiB took a tenth off
+ * the time from an edit to the last pod.
+ */
+export const IMAGE_ENVIRONMENT = [
+  'PATH=/usr/local/bin',
+  'NODE_ENV=production',
+  'NODE_OPTIONS=--max-semi-space-size=32',
+] as const
+
 /** Whom the processes run as: nobody in particular, and not root. */
 export const IMAGE_USER = 65_532
 
