@@ -66,16 +66,9 @@ export function inheritHash(before: HostPlan, after: HostPlan, digest: Digest): 
   if (known !== undefined) digest.memory?.hosts.set(after, known)
 }
 
-/** Keys by the object that they are of: what is kept is derived from the object alone. */
-const ruleKeys = new WeakMap<object, string>()
-
-/** Names a rule within its tenant: in maps, and where a match leads. */
-export function ruleKey(id: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>): string {
-  const known = ruleKeys.get(id)
-  if (known !== undefined) return known
-  const key = canonicalText([id.namespace, id.route, id.rule])
-  ruleKeys.set(id, key)
-  return key
+/** Names a rule within its tenant: in maps, and where a match leads. The canonical text, made by the engine at once. */
+export function ruleKey({ namespace, route, rule }: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>): string {
+  return JSON.stringify([namespace, route, rule])
 }
 
 // Whatever is no position of a route stands for itself, and no text that stands for a route reads like it.
@@ -84,9 +77,13 @@ function leadOf(match: unknown, routes: readonly unknown[]): string {
   const route = typeof position === 'number' ? routes[position] : undefined
   const id: unknown = isObject(route) ? Reflect.get(route, 'id') : undefined
   if (!isObject(id)) return `? ${canonicalText(position)}`
-  return (
-    ruleKeys.get(id) ?? canonicalText([Reflect.get(id, 'namespace'), Reflect.get(id, 'route'), Reflect.get(id, 'rule')])
-  )
+  const namespace: unknown = Reflect.get(id, 'namespace')
+  const name: unknown = Reflect.get(id, 'route')
+  const rule: unknown = Reflect.get(id, 'rule')
+  if (typeof namespace === 'string' && typeof name === 'string' && Number.isInteger(rule)) {
+    return ruleKey({ namespace, route: name, rule: Number(rule) })
+  }
+  return canonicalText([namespace, name, rule])
 }
 
 function isObject(value: unknown): value is object {

@@ -198,16 +198,9 @@ export function poolKey(id: PoolId): string {
   return tupleKey([id.tenant, id.namespace, id.service, String(id.port), id.tls])
 }
 
-/** By the object that they are of: an edit of one Route asks for the keys of all rules of its tenant. */
-const routeKeys = new WeakMap<RouteId, string>()
-
 /** Text form of a RouteId for maps and state that outlives a configuration. */
 export function routeKey(id: RouteId): string {
-  const known = routeKeys.get(id)
-  if (known !== undefined) return known
-  const key = tupleKey([id.tenant, id.namespace, id.route, id.ruleName === '' ? `#${id.rule}` : `=${id.ruleName}`])
-  routeKeys.set(id, key)
-  return key
+  return tupleKey([id.tenant, id.namespace, id.route, id.ruleName === '' ? `#${id.rule}` : `=${id.ruleName}`])
 }
 
 /** The tenant of a pool, from its key. '' where the text is no key. */
