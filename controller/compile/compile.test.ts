@@ -56,6 +56,23 @@ describe('an edit', () => {
   const resources = resourcesOf(BASE)
   const first = compile(resources, SETTINGS)
 
+  test('of one Route hands on every other rule and host, whatever the order of their names', () => {
+    const names = ['z', 'a10', 'a.b', 'a2', 'a-b', 'a', 'a1']
+    const world = resourcesOf([
+      ...BASE,
+      tenant('many', { hostnames: ['many.test', '*.many.test'] }),
+      ...names.map((name, index) => route('many', name, `h${index}.many.test`)),
+    ])
+    const before = compile(world, SETTINGS)
+    const after = compile(resourcesOf([route('many', 'a2', 'new.many.test', 2)], world), SETTINGS, before)
+    const [old, now] = [before, after].map(({ snapshot }) => snapshot.shards.get('many'))
+    expect(now?.routes).toHaveLength(names.length)
+    expect(now?.routes.filter((plan) => old?.routes.includes(plan) !== true)).toEqual([])
+    const fresh = now?.hosts.filter((host) => old?.hosts.includes(host) !== true)
+    expect(fresh?.map(({ host }) => host)).toEqual(['new.many.test'])
+    expect(now?.hosts).toHaveLength(names.length)
+  })
+
   test('of an endpoint changes its pool and no shard', () => {
     const next = compile(resourcesOf([slice('acme', false)], resources), SETTINGS, first)
     expect(next.snapshot.shards).toBe(first.snapshot.shards)

@@ -47,6 +47,7 @@ parentPort?.on('message', (order: EditsOrder) => {
   if (order === 'go') stopEditing = edit()
   else if (order === 'stop') parentPort?.postMessage(stopEditing?.() ?? 0)
   else {
+    stopEditing?.()
     parentPort?.close()
     api.close()
   }

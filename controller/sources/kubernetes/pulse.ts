@@ -19,8 +19,8 @@ export interface PulseObject {
 const ANNOTATION = 'atrium.dev/pulse'
 const TIMEOUT_MS = 5_000
 /**
- * Nobody else writes the object, so the API server need not keep who owns which field: without them a write is a third
- * cheaper. https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields
+ * Nobody else writes the object, so the API server need not keep who owns which field: for a Route that saved a quarter of
+ * what a write makes it allocate. https://kubernetes.io/docs/reference/using-api/server-side-apply/#clearing-managedfields
  */
 const UNMANAGED = [{}]
 /** After a failure nothing is written for this long. */
