@@ -288,6 +288,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
         replica: pod.name,
         leader: () => lease.holder(),
         state: () => loop.state(),
+        refresh: () => loop.refresh(),
         statuses: () => reporting.statuses,
         holders: () => reporting.holders,
         since: (status) => reporting.since(status),

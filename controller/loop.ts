@@ -74,14 +74,19 @@ export interface Loop {
   wake(): void
   /** Somebody else changed what is stored. */
   reload(): void
+  /** Somebody is about to read `state()`: a standby that rests looks at what has changed first. Others resolve at once. */
+  refresh(): Promise<void>
 }
 
 // Claims may free what others wait for, whose claims may free more; each round needs a tenant to let go of something.
 const MAX_ROUNDS = 4
 const RETRY_MS = 1_000
 const MAX_TIMER_MS = 3_600_000
-/** Milliseconds between two cycles of a standby: nobody waits for them, and the machine has better to do. */
-const STANDBY_MS = 500
+/**
+ * Milliseconds between two cycles of a standby. Nobody waits for them: whoever asks a standby ends its rest, and so does
+ * the lease. Where edits never end, each cycle takes the processor from the leader and the pods of the same machine.
+ */
+const STANDBY_MS = 2_000
 
 /** Makes a loop. Nothing happens before `start`. */
 export function createLoop(options: LoopOptions): Loop {
@@ -109,6 +114,7 @@ class ControlLoop implements Loop {
   #retry = false
   #cycleAt = Number.NEGATIVE_INFINITY
   #rest: (() => void) | undefined
+  #refreshed: (() => void)[] = []
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -153,6 +159,12 @@ class ControlLoop implements Loop {
     this.#changed()
   }
 
+  async refresh(): Promise<void> {
+    if (this.#rest === undefined) return
+    this.#rest()
+    await new Promise<void>((resolve) => this.#refreshed.push(resolve))
+  }
+
   #take(loaded: LoadedState): void {
     for (const warning of loaded.warnings) this.#options.warn(warning)
     this.#claims = loaded.claims
@@ -174,10 +186,13 @@ class ControlLoop implements Loop {
         const changedAt = this.#dirtyAt
         this.#dirtyAt = undefined
         this.#cycleAt = this.#options.clock.monotonic()
+        const refreshed = this.#refreshed.splice(0)
         await this.#cycle(changedAt)
+        for (const resolve of refreshed) resolve()
       }
     } finally {
       this.#running = undefined
+      for (const resolve of this.#refreshed.splice(0)) resolve()
     }
     this.#plan()
   }

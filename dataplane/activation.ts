@@ -1,5 +1,6 @@
 // Makes a change active in all workers: memory is given out, every worker builds what changed, and only when all have,
-// all swap. A tenant that any of them cannot build keeps what it had everywhere. main.ts owns one; receive.ts feeds it.
+// all swap; a lone worker swaps as soon as it has built. A tenant that any of them cannot build keeps what it had
+// everywhere. main.ts owns one; receive.ts feeds it.
 import { poolKey, type Pool, type TenantShard } from '../model/snapshot.ts'
 import type { Filters } from './build/chain.ts'
 import type { Acknowledgement, Change, Held, Refused } from './receive.ts'
@@ -7,7 +8,7 @@ import { acknowledge } from './receive.ts'
 import type { LimiterNeed, StateAllocator } from './runtime/shared-state-allocator.ts'
 import { findNeeds } from './state-needs.ts'
 import { packChange } from './worker-change.ts'
-import { packShard, type PoolItem, type Refusal, type TenantItem } from './worker-messages.ts'
+import { packShard, type PoolItem, type Refusal, type Removals, type TenantItem } from './worker-messages.ts'
 import { OrderFailed, WorkerGone, type WorkerMember } from './worker-pool.ts'
 import { Turn } from './turn.ts'
 
@@ -117,9 +118,10 @@ export class Activation implements Held {
     const refused = new Map<string, string>()
     const needs = await this.#findNeeds(change.shards, refused)
     const shards = change.shards.filter(({ tenant }) => needs.has(tenant))
-    const done = await this.#prepare(change.pools, shards, needs, refused)
+    const removed = this.#removals(change)
+    const { done, committed } = await this.#prepare(change.pools, shards, needs, refused, removed)
     try {
-      await this.#commit(change, shards, refused)
+      if (!committed) await this.#commit(removed, shards, refused)
     } finally {
       done()
     }
@@ -138,7 +140,7 @@ export class Activation implements Held {
         // It served before; a worker that cannot build it now serves the rest.
         for (const { tenant } of report.refused) refused.push(tenant)
       }
-      await member.ask({ type: 'commit', refused, removedTenants: [], removedPools: [] }, 'committed')
+      await member.ask({ type: 'commit', refused, removed: { tenants: [], pools: [] } }, 'committed')
       await ready()
     } finally {
       done()
@@ -167,14 +169,16 @@ export class Activation implements Held {
   /**
    * Has every worker build. A worker that dies meanwhile points at the slice that it had; alone, twice, it is proven.
    * Resolves with the conversation still held: a worker that started between this and the commit would be brought up to
-   * what serves now, and then be told to commit what it never built.
+   * what serves now, and then be told to commit what it never built. A lone worker that is given everything at once has
+   * committed already.
    */
   async #prepare(
     pools: readonly Pool[],
     shards: readonly TenantShard[],
     needs: ReadonlyMap<string, readonly LimiterNeed[]>,
     refused: Map<string, string>,
-  ): Promise<() => void> {
+    removed: Removals,
+  ): Promise<{ readonly done: () => void; readonly committed: boolean }> {
     const endpoints = new Map<string, number>()
     for (const { id, endpoints: list } of pools) {
       endpoints.set(id.tenant, (endpoints.get(id.tenant) ?? 0) + list.length)
@@ -188,15 +192,18 @@ export class Activation implements Held {
       const left = shards.filter(({ tenant }) => !refused.has(tenant))
       const done = await this.#conversation.take()
       let fatal: readonly TenantShard[][] | undefined
+      let committed = false
       try {
         const slices = slicesOf(pools, left, new Set(deaths.keys()))
         const members = this.#serving()
-        const results = await Promise.all(members.map((member) => this.#build(member, slices, refused)))
-        fatal = results.flatMap((tenants) => (tenants === undefined ? [] : [[...tenants]]))
+        const commit = members.length === 1 && slices.length === 1 ? removed : null
+        const results = await Promise.all(members.map((member) => this.#build(member, slices, refused, commit)))
+        fatal = results.flatMap(({ diedAt }) => (diedAt === undefined ? [] : [[...diedAt]]))
+        committed = results.every((result) => result.committed)
       } finally {
         if (fatal?.length !== 0) done()
       }
-      if (fatal.length === 0) return done
+      if (fatal.length === 0) return { done, committed }
       for (const tenants of fatal) {
         for (const { tenant } of tenants) deaths.set(tenant, (deaths.get(tenant) ?? 0) + 1)
         const [only] = tenants
@@ -207,33 +214,36 @@ export class Activation implements Held {
       await this.#whole(RECOVERY)
     }
     for (const [tenant] of deaths) refused.set(tenant, 'workers kept dying while they built it')
-    return await this.#conversation.take()
+    return { done: await this.#conversation.take(), committed: false }
   }
 
-  /** Has one worker build all slices. Returns the tenants of the slice that it died at. */
+  /** Has one worker build all slices. Returns the tenants of the slice that it died at, and whether it committed. */
   async #build(
     member: WorkerMember,
     slices: readonly Slice[],
     refused: Map<string, string>,
-  ): Promise<readonly TenantShard[] | undefined> {
+    commit: Removals | null,
+  ): Promise<{ readonly diedAt?: readonly TenantShard[]; readonly committed: boolean }> {
     let first = true
+    let committed = false
     for (const slice of slices) {
       try {
         const order = this.#order(slice, this.#active)
-        const report = await member.ask({ ...order, first }, 'prepared')
+        const report = await member.ask({ ...order, first, commit }, 'prepared')
+        committed = report.committed
         const changed = new Set(order.tenants.flatMap(({ tenant, change }) => (change === null ? [] : [tenant])))
         const sure = report.refused.filter(({ tenant }) => !changed.has(tenant))
         const unclear = report.refused.flatMap(({ tenant }) => (changed.has(tenant) ? [tenant] : []))
         const whole = unclear.length === 0 ? [] : await this.#buildWhole(member, slice, new Set(unclear))
         for (const { tenant, message } of [...sure, ...whole]) refused.set(tenant, message)
       } catch (error) {
-        if (error instanceof WorkerGone) return slice.tenants
+        if (error instanceof WorkerGone) return { diedAt: slice.tenants, committed: false }
         if (!(error instanceof OrderFailed)) throw error
         for (const { tenant } of slice.tenants) refused.set(tenant, error.message)
       }
       first = false
     }
-    return undefined
+    return { committed }
   }
 
   /** A worker may not have what a change is of: it is given the whole before anything is refused. */
@@ -247,6 +257,7 @@ export class Activation implements Held {
     return {
       type: 'prepare',
       first: false,
+      commit: null,
       pools: slice.pools.map((pool): PoolItem => ({ pool, grant: this.#state.poolGrant(pool) })),
       tenants: slice.tenants.map((shard): TenantItem => {
         const { tenant } = shard
@@ -258,15 +269,23 @@ export class Activation implements Held {
     } as const
   }
 
-  async #commit(change: Change, shards: readonly TenantShard[], refused: ReadonlyMap<string, string>): Promise<void> {
+  #removals({ removedTenants, removedPools }: Change): Removals {
+    const pools = removedPools.flatMap((key) => {
+      const pool = this.#pools.get(key)
+      return pool === undefined ? [] : [{ tenant: pool.id.tenant, key }]
+    })
+    return { tenants: removedTenants, pools }
+  }
+
+  async #commit(
+    removed: Removals,
+    shards: readonly TenantShard[],
+    refused: ReadonlyMap<string, string>,
+  ): Promise<void> {
     const order = {
       type: 'commit',
       refused: shards.filter(({ tenant }) => refused.has(tenant)).map(({ tenant }) => tenant),
-      removedTenants: change.removedTenants,
-      removedPools: change.removedPools.flatMap((key) => {
-        const pool = this.#pools.get(key)
-        return pool === undefined ? [] : [{ tenant: pool.id.tenant, key }]
-      }),
+      removed,
     } as const
     // Whoever dies now starts again from what is active after this.
     await Promise.allSettled(this.#serving().map((member) => member.ask(order, 'committed')))

@@ -20,16 +20,20 @@ export function endingsOf(before: TenantShard | undefined, after: TenantShard): 
   if (before === undefined) return []
   if (after.suspended) return [{ reason: 'TenantSuspended', concerns: () => true }]
   const endings: Ending[] = []
-  const hosts = after.hosts.map(({ host }) => host)
-  if (before.hosts.some(({ host }) => !hosts.includes(host))) {
+  const hosts = new Set(after.hosts.map(({ host }) => host))
+  if (before.hosts.some(({ host }) => !hosts.has(host))) {
     endings.push({
       reason: 'NoHost',
-      concerns: ({ leaseHost }) => !hosts.some((host) => hostCovers(host, leaseHost)),
+      concerns: ({ leaseHost }) =>
+        !hosts.has(leaseHost) && !after.hosts.some(({ host }) => hostCovers(host, leaseHost)),
     })
   }
-  const plans = new Map(after.routes.map((plan) => [routeKey(plan.id), plan]))
+  // The very plan goes on as it was: only the others have to be known by name.
+  const kept = new Set(after.routes)
+  const changed = before.routes.filter((plan) => !kept.delete(plan))
+  const plans = new Map(changed.length === 0 ? [] : [...kept].map((plan) => [routeKey(plan.id), plan]))
   const lost = new Map<string, GatewayErrorCode>()
-  for (const plan of before.routes) {
+  for (const plan of changed) {
     const key = routeKey(plan.id)
     const reason = whyNot(plan, plans.get(key))
     if (reason !== undefined) lost.set(key, reason)

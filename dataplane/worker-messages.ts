@@ -7,7 +7,7 @@ import type { Pool, TenantShard } from '../model/snapshot.ts'
 import type { PoolGrant, StateRoot, TenantGrant } from './runtime/shared-state-grants.ts'
 
 /** Raised with every change of a message. Both ends are of one build; a difference is a fault of installation. */
-export const MESSAGE_VERSION = 2
+export const MESSAGE_VERSION = 3
 
 /** A shard as it crosses threads: a Hidden does not survive a structured clone, on purpose. */
 export type WireShard = Omit<TenantShard, 'certificates'> & {
@@ -48,9 +48,15 @@ export interface WorkerSettings {
   readonly log: { readonly pod: string; readonly limit: number } | null
 }
 
+/** What goes with a commit. */
+export interface Removals {
+  readonly tenants: readonly string[]
+  readonly pools: readonly { readonly tenant: string; readonly key: string }[]
+}
+
 /** To a worker. */
 export type WorkerOrder =
-  /** Take these in, build them, make nothing visible. Answered by `prepared`. */
+  /** Take these in, build them, make nothing visible unless `commit` says so. Answered by `prepared`. */
   | {
       readonly type: 'prepare'
       readonly request: number
@@ -58,14 +64,15 @@ export type WorkerOrder =
       readonly first: boolean
       readonly pools: readonly PoolItem[]
       readonly tenants: readonly TenantItem[]
+      /** Where nothing is refused, commit at once, and remove these: there is nobody to wait for. */
+      readonly commit: Removals | null
     }
   /** Swap what was prepared, `refused` left out, in one turn. Answered by `committed`. */
   | {
       readonly type: 'commit'
       readonly request: number
       readonly refused: readonly string[]
-      readonly removedTenants: readonly string[]
-      readonly removedPools: readonly { readonly tenant: string; readonly key: string }[]
+      readonly removed: Removals
     }
   /** Their state was swept. Not answered. */
   | { readonly type: 'forget'; readonly tenants: readonly string[] }
@@ -88,7 +95,12 @@ export type WorkerOrder =
 /** From a worker. */
 export type WorkerReport =
   | { readonly type: 'started' }
-  | { readonly type: 'prepared'; readonly request: number; readonly refused: readonly Refusal[] }
+  | {
+      readonly type: 'prepared'
+      readonly request: number
+      readonly refused: readonly Refusal[]
+      readonly committed: boolean
+    }
   | { readonly type: 'committed'; readonly request: number }
   | {
       readonly type: 'listening'

@@ -30,7 +30,7 @@ describe('a worker', () => {
   it('that answers something else, or of another build, is not believed', async () => {
     const { member, thread } = memberOf(`
       const { parentPort } = require('node:worker_threads')
-      parentPort.on('message', ({ request }) => parentPort.postMessage({ version: 2, type: 'drained', request }))
+      parentPort.on('message', ({ request }) => parentPort.postMessage({ version: 3, type: 'drained', request }))
     `)
     await expect(member.ask({ type: 'flush' }, 'flushed')).rejects.toThrow('answered drained')
     await thread.terminate()

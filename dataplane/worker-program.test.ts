@@ -45,6 +45,6 @@ it('lets requests through while it compiles a tenant’s patterns, however many 
   done = true
   // Each pattern takes about a slice.
   expect(turns).toBeGreaterThan(10)
-  await program.commit([], [], [])
+  await program.commit([], { tenants: [], pools: [] })
   expect(hosts.lookup('a.test')).toBeDefined()
 })

@@ -12,7 +12,7 @@ import type { PoolTable } from './runtime/pools.ts'
 import type { SharedState } from './runtime/shared-state.ts'
 import type { TlsTable } from './tls/tls-table.ts'
 import { unpackChange } from './worker-change.ts'
-import { unpackShard, type PoolItem, type Refusal, type TenantItem } from './worker-messages.ts'
+import { unpackShard, type PoolItem, type Refusal, type Removals, type TenantItem } from './worker-messages.ts'
 
 /**
  * Work is laid down after so many milliseconds and taken up in the next turn, so that requests are served meanwhile. What
@@ -95,11 +95,7 @@ export class WorkerProgram {
    * turn, and so do all that take a host from another; thousands of others follow in slices, because one turn for all of
    * them would hold every request up. No host is without an owner in between.
    */
-  async commit(
-    refused: readonly string[],
-    removedTenants: readonly string[],
-    removedPools: readonly { readonly tenant: string; readonly key: string }[],
-  ): Promise<void> {
+  async commit(refused: readonly string[], { tenants: removedTenants, pools: removedPools }: Removals): Promise<void> {
     const left = new Set(refused)
     const swapped = this.#prepared.filter(({ shard }) => !left.has(shard.tenant))
     this.#prepared = []

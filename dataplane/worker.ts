@@ -98,11 +98,13 @@ class ServingWorker {
       case 'prepare': {
         if (order.first) this.#program.forgetPrepared()
         const refused = await this.#program.prepare(order.pools, order.tenants)
-        this.#send({ type: 'prepared', request: order.request, refused })
+        const committed = order.commit !== null && refused.length === 0
+        if (committed) await this.#program.commit([], order.commit)
+        this.#send({ type: 'prepared', request: order.request, refused, committed })
         return
       }
       case 'commit':
-        await this.#program.commit(order.refused, order.removedTenants, order.removedPools)
+        await this.#program.commit(order.refused, order.removed)
         this.#send({ type: 'committed', request: order.request })
         return
       case 'forget':

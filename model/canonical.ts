@@ -12,8 +12,8 @@ export interface Digest {
 
 /** Hashes by the object that they are of. */
 export interface HashMemory {
-  /** `leads`: where the matches of the host led when its hash was taken. */
-  readonly hosts: WeakMap<object, { readonly leads: string; readonly hash: string }>
+  /** `leads`: where the matches of the host led when its hash was taken, by name; `ids`: the ids that said so. */
+  readonly hosts: WeakMap<object, { readonly leads: string; readonly ids: readonly unknown[]; readonly hash: string }>
   readonly routes: WeakMap<object, string>
 }
 

@@ -1,5 +1,6 @@
 // What controller and dataplane pods say to each other, as types, checks and bounds. Pure. Four steps: the publisher
-// shows a manifest, the pod answers what it lacks, only that is sent, then all of it becomes active at once.
+// shows a manifest, the pod answers what it lacks, only that is sent, then all of it becomes active at once. What is
+// small goes in fewer: manifest and content in one call, and where it concerns few tenants, activation in the same.
 // controller/publish writes it, dataplane/receive reads it; neither knows the other. Shards themselves: push-shard.ts.
 //
 // Two releases that meet. `format` is that of shards and pools; a pod names the formats it reads, the publisher writes
@@ -50,6 +51,8 @@ export const PUSH_PATHS = {
   manifest: '/push/v1/manifest',
   content: '/push/v1/content',
   change: '/push/v1/change',
+  /** The same, active at once where nothing is lacking. A release without it takes it for the one above. */
+  changeAndActivate: '/push/v1/change?activate',
   activate: '/push/v1/activate',
   endpoints: '/push/v1/endpoints',
   pull: '/pull/v1/snapshot',
@@ -182,13 +185,14 @@ const endpointsShape = fields({ manifest: manifestShape, pools: list(poolShape, 
 /** The short road: a difference in pools alone, with the pools, in one call. */
 export type EndpointsOrder = ValueOf<typeof endpointsShape>
 
-const endpointsAnswerShape = variant({
+const shortAnswerShape = variant({
   /** Active now. */
   active: { acknowledgement: acknowledgementShape },
-  /** Nothing changed; the long road is needed, or nothing at all. */
+  /** Nothing became active; the long road is needed, or nothing at all. */
   refused: { answer: manifestAnswerShape },
 })
-export type EndpointsAnswer = ValueOf<typeof endpointsAnswerShape>
+/** To one of the short roads that end in activation. */
+export type ShortAnswer = ValueOf<typeof shortAnswerShape>
 
 /** A pod tells what it has, and that it is there, under its name, listening on a port of the address of the call. */
 const positionQueryShape = fields({ active: setShape, name: text(253), port: whole(1, 65_535) })
@@ -233,12 +237,19 @@ export const readContentAnswer = reader(contentAnswerShape)
 export const readActivateOrder = reader(activateShape)
 export const readAcknowledgement = reader(acknowledgementShape)
 export const readEndpointsOrder = reader(endpointsShape)
-export const readEndpointsAnswer = reader(endpointsAnswerShape)
+export const readShortAnswer = reader(shortAnswerShape)
 export const readPositionQuery = reader(positionQueryShape)
 export const readPositionAnswer = reader(positionAnswerShape)
 export const readSigningRequest = reader(signingRequestShape)
 export const readSigningAnswer = reader(signingAnswerShape)
 export const readPushProblem = reader(problemShape)
+
+/** Answer to `changeAndActivate`: that of a release without it is one to a manifest. */
+export const readChangeAnswer: Reader<ShortAnswer> = (value) => {
+  if (typeof value === 'object' && value !== null && 'type' in value) return readShortAnswer(value)
+  const read = readManifestAnswer(value)
+  return typeof read === 'string' ? read : { value: { type: 'refused', answer: read.value } }
+}
 
 /** Refused tenants as they may be sent: not too many, no message too long. */
 export function boundRefused(refused: PushAcknowledgement['refused']): PushAcknowledgement['refused'] {

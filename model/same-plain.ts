@@ -13,9 +13,13 @@ export function samePlain(a: unknown, b: unknown): boolean {
   const keys = Object.keys(a)
   const others = Object.keys(b)
   // Made by the same code, two objects have the same keys in the same order.
-  if (keys.length === others.length && keys.every((key, index) => key === others[index])) {
-    for (const key of keys) if (!samePlain(a[key], b[key])) return false
-    return true
+  if (keys.length === others.length) {
+    let index = 0
+    while (index < keys.length && keys[index] === others[index]) index++
+    if (index === keys.length) {
+      for (const key of keys) if (!samePlain(a[key], b[key])) return false
+      return true
+    }
   }
   for (const key of keys) if (!samePlain(a[key], own(b, key))) return false
   for (const key of others) if (b[key] !== undefined && own(a, key) === undefined) return false

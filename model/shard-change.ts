@@ -24,6 +24,8 @@ export interface ShardChange {
 }
 
 const MANY = 100_000
+/** Names that are compared with each rule rather than written out for all. */
+const FEW = 8
 const name = text(253)
 const hash = text(64, /^[0-9a-f]{64}$/)
 const changeShape: Shape<ShardChange> = fields({
@@ -57,15 +59,21 @@ export interface Likeness {
 /** What leads from one shard to another; undefined where the whole shard is as well sent. */
 export function changeOf(from: TenantShard, to: TenantShard, alike: Likeness): ShardChange | undefined {
   if (!sameKeys(from.certificates, to.certificates) || !sameKeys(from.authorities, to.authorities)) return undefined
-  const formerRoutes = new Map(from.routes.map((route) => [ruleKey(route.id), route]))
-  const routes = to.routes.filter((route) => {
+  // The very objects first, which are nearly all: only the others have to be known by name.
+  const leftRoutes = new Set(from.routes)
+  const newRoutes = to.routes.filter((route) => !leftRoutes.delete(route))
+  const formerRoutes = new Map([...leftRoutes].map((route) => [ruleKey(route.id), route]))
+  const routes = newRoutes.filter((route) => {
     const key = ruleKey(route.id)
     const former = formerRoutes.get(key)
     formerRoutes.delete(key)
-    return former === undefined || (former !== route && !alike.route(former, route))
+    return former === undefined || !alike.route(former, route)
   })
-  const formerHosts = new Map(from.hosts.map((host) => [host.host, host]))
-  const hosts = to.hosts.filter((host) => {
+  const leftHosts = new Set(from.hosts)
+  // The same matches may lead elsewhere in another list of rules.
+  const newHosts = to.hosts.filter((host) => !leftHosts.delete(host) || !alike.host(host, host))
+  const formerHosts = new Map([...leftHosts].map((host) => [host.host, host]))
+  const hosts = newHosts.filter((host) => {
     const former = formerHosts.get(host.host)
     formerHosts.delete(host.host)
     return former === undefined || !alike.host(former, host)
@@ -127,10 +135,11 @@ export function mergeChange(from: TenantShard, change: ShardChange, digest?: Dig
 }
 
 function mergeRoutes(from: TenantShard, { routes, goneRoutes }: ShardChange): readonly RoutePlan[] {
-  const merged = new Map(from.routes.map((route) => [ruleKey(route.id), route]))
-  for (const id of goneRoutes) merged.delete(ruleKey(id))
-  for (const route of routes) merged.set(ruleKey(route.id), route)
-  return [...merged.values()].sort(compareRules)
+  const left = placesNamed(from.routes, [...goneRoutes, ...routes.map(({ id }) => id)])
+  const merged = from.routes.filter((_, place) => !left.has(place))
+  // Of two of one name the last counts.
+  for (const route of new Map(routes.map((route) => [ruleKey(route.id), route])).values()) merged.push(route)
+  return merged.sort(compareRules)
 }
 
 function mergeHosts(
@@ -142,14 +151,51 @@ function mergeHosts(
   const left = new Map(from.hosts.map((host) => [host.host, host]))
   for (const host of goneHosts) left.delete(host)
   for (const { host } of hosts) left.delete(host)
-  const places = new Map(routes.map((route, place) => [ruleKey(route.id), place]))
+  const places = placesAfter(from.routes, routes)
   const merged: HostPlan[] = [...hosts]
   for (const host of left.values()) {
-    const placed = placeHost(host, from.routes, places, digest)
+    const placed = placeHost(host, places, digest)
     if (placed === undefined) return undefined
     merged.push(placed)
   }
   return merged.sort((a, b) => compareText(a.host, b.host))
+}
+
+/** The places of the rules of these names. A few are looked for, more are found by name. */
+function placesNamed(
+  routes: readonly RoutePlan[],
+  ids: readonly Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>[],
+): ReadonlySet<number> {
+  const keys = ids.length > FEW ? new Set(ids.map(ruleKey)) : undefined
+  const places = new Set<number>()
+  routes.forEach(({ id }, place) => {
+    const isNamed = keys === undefined ? ids.some((other) => isRule(other, id)) : keys.has(ruleKey(id))
+    if (isNamed) places.add(place)
+  })
+  return places
+}
+
+function isRule(
+  a: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>,
+  b: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>,
+): boolean {
+  return a.rule === b.rule && a.route === b.route && a.namespace === b.namespace
+}
+
+/** Where each rule of a list is in another; undefined where it is not. */
+function placesAfter(before: readonly RoutePlan[], after: readonly RoutePlan[]): readonly (number | undefined)[] {
+  const places = new Map(after.map((route, place) => [route, place]))
+  const moved = before.map((route) => places.get(route))
+  const lost = before.filter((_, place) => moved[place] === undefined)
+  if (lost.length === 0) return moved
+  const kept = new Set(before)
+  const byName = new Map(
+    after.flatMap((route, place) => (kept.has(route) ? [] : [[ruleKey(route.id), place] as const])),
+  )
+  return moved.map((place, index) => {
+    const route = before[index]
+    return place ?? (route === undefined ? undefined : byName.get(ruleKey(route.id)))
+  })
 }
 
 function sameKeys(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {

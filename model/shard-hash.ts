@@ -40,13 +40,13 @@ export function hashHost(host: unknown, routes: readonly unknown[], digest: Dige
   if (!isObject(host)) return digest(canonicalText(host))
   const matches: unknown = Reflect.get(host, 'matches')
   const list: readonly unknown[] = Array.isArray(matches) ? matches : []
+  const known = digest.memory?.hosts.get(host)
+  // The very ids: what they say need not be written out.
+  if (known !== undefined && list.every((match, index) => leadsTo(match, routes, known.ids[index]))) return known.hash
   const leads = list.map((match) => leadOf(match, routes))
   const text = leads.join('\n')
-  const known = digest.memory?.hosts.get(host)
-  if (known?.leads === text) return known.hash
-  const named = list.map((match, index) => (isObject(match) ? { ...match, route: leads[index] } : match))
-  const hash = digest(canonicalText(Array.isArray(matches) ? { ...host, matches: named } : host))
-  digest.memory?.hosts.set(host, { leads: text, hash })
+  const hash = known?.leads === text ? known.hash : digest(canonicalText(named(host, matches, leads)))
+  digest.memory?.hosts.set(host, { leads: text, ids: list.map((match) => idOf(match, routes)), hash })
   return hash
 }
 
@@ -71,12 +71,26 @@ export function ruleKey({ namespace, route, rule }: Pick<RoutePlan['id'], 'names
   return JSON.stringify([namespace, route, rule])
 }
 
-// Whatever is no position of a route stands for itself, and no text that stands for a route reads like it.
-function leadOf(match: unknown, routes: readonly unknown[]): string {
+function named(host: object, matches: unknown, leads: readonly string[]): object {
+  if (!Array.isArray(matches)) return host
+  const list: readonly unknown[] = matches
+  return { ...host, matches: list.map((match, index) => (isObject(match) ? { ...match, route: leads[index] } : match)) }
+}
+
+function leadsTo(match: unknown, routes: readonly unknown[], id: unknown): boolean {
+  return isObject(id) && idOf(match, routes) === id
+}
+
+function idOf(match: unknown, routes: readonly unknown[]): unknown {
   const position: unknown = isObject(match) ? Reflect.get(match, 'route') : undefined
   const route = typeof position === 'number' ? routes[position] : undefined
-  const id: unknown = isObject(route) ? Reflect.get(route, 'id') : undefined
-  if (!isObject(id)) return `? ${canonicalText(position)}`
+  return isObject(route) ? Reflect.get(route, 'id') : undefined
+}
+
+// Whatever is no position of a route stands for itself, and no text that stands for a route reads like it.
+function leadOf(match: unknown, routes: readonly unknown[]): string {
+  const id = idOf(match, routes)
+  if (!isObject(id)) return `? ${canonicalText(isObject(match) ? Reflect.get(match, 'route') : undefined)}`
   const namespace: unknown = Reflect.get(id, 'namespace')
   const name: unknown = Reflect.get(id, 'route')
   const rule: unknown = Reflect.get(id, 'rule')

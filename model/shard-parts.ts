@@ -3,7 +3,7 @@
 // applies differences with the same words.
 import { compareText, type Digest } from './canonical.ts'
 import { samePlain } from './same-plain.ts'
-import { inheritHash, ruleKey } from './shard-hash.ts'
+import { inheritHash } from './shard-hash.ts'
 import type { HostPlan, MatchPlan, RoutePlan, TenantShard } from './snapshot.ts'
 
 type Lists = Pick<TenantShard, 'hosts' | 'routes'>
@@ -50,20 +50,16 @@ function walk<Item>(list: readonly Item[], compare: (a: Item, b: Item) => number
 /** The host with its matches on the places that their rules have now; undefined where one of them leads nowhere. */
 export function placeHost(
   host: HostPlan,
-  former: readonly RoutePlan[],
-  places: ReadonlyMap<string, number>,
+  places: readonly (number | undefined)[],
   digest: Digest | undefined,
 ): HostPlan | undefined {
+  if (host.matches.every(({ route }) => places[route] === route)) return host
   const matches: MatchPlan[] = []
-  let moved = false
   for (const match of host.matches) {
-    const led = former[match.route]
-    const place = led === undefined ? undefined : places.get(ruleKey(led.id))
+    const place = places[match.route]
     if (place === undefined) return undefined
-    moved ||= place !== match.route
     matches.push({ ...match, route: place })
   }
-  if (!moved) return host
   const placed = { ...host, matches }
   if (digest !== undefined) inheritHash(host, placed, digest)
   return placed
@@ -80,16 +76,14 @@ function leadsAlike(
   return a.matches.every((match, index) => {
     const other = b.matches[index]
     if (other === undefined) return false
-    const { route: placeOfA, ...restOfA } = match
-    const { route: placeOfB, ...restOfB } = other
-    const idOfA = routesOfA[placeOfA]?.id
-    const idOfB = routesOfB[placeOfB]?.id
+    const idOfA = routesOfA[match.route]?.id
+    const idOfB = routesOfB[other.route]?.id
     if (idOfA === undefined || idOfB === undefined) return false
     return (
       idOfA.namespace === idOfB.namespace &&
       idOfA.route === idOfB.route &&
       idOfA.rule === idOfB.rule &&
-      samePlain(restOfA, restOfB)
+      samePlain(match, match.route === other.route ? other : { ...other, route: match.route })
     )
   })
 }

@@ -27,6 +27,8 @@ export interface ApiSources {
   readonly replica: string
   readonly leader: () => string
   readonly state: () => LoopState | undefined
+  /** Resolves when `state` is of now. */
+  readonly refresh: () => Promise<void>
   readonly statuses: () => readonly ObjectStatus[]
   /** Namespaces and the tenants that hold them. */
   readonly holders: () => ReadonlyMap<string, string>
@@ -314,8 +316,9 @@ class Api {
   }
 
   async #state(reply: FastifyReply): Promise<LoopState | undefined> {
-    const state = this.#sources.state()
     if (reply.sent) return undefined
+    await this.#sources.refresh()
+    const state = this.#sources.state()
     if (state === undefined) await refuse(reply.header('retry-after', '1'), 503, 'NotNow', 'nothing is compiled yet')
     return state
   }

@@ -1,10 +1,9 @@
 // One push to one pod: manifest, what it lacks, content, the barrier, activation. Short roads: one call for all of it where
-// only endpoints changed, one for manifest and content where little did. Throws where the pod does not follow; peer-lane.ts
-// tries again.
-import { CallRefused, type PeerCaller } from '../../peer/call.ts'
+// only endpoints or a few tenants changed, one for manifest and content where little did. Throws where the pod does not
+// follow; peer-lane.ts tries again.
 import {
-  comparePositions,
   CONTENT_TYPE,
+  comparePositions,
   type ManifestAnswer,
   PUSH_LIMITS,
   PUSH_PATHS,
@@ -12,10 +11,12 @@ import {
   type PushManifest,
   type Reader,
   readAcknowledgement,
+  readChangeAnswer,
   readContentAnswer,
-  readEndpointsAnswer,
   readManifestAnswer,
+  readShortAnswer,
 } from '../../model/push.ts'
+import { CallRefused, type PeerCaller } from '../../peer/call.ts'
 import { type Difference, type PublishableSet, SMALL_CHANGE, type SnapshotContent } from './content.ts'
 import type { Round } from './round.ts'
 
@@ -51,6 +52,11 @@ const CONTENT = { timeout: 240_000, idle: 10_000 }
 /** Workers build meanwhile, so nothing comes for a while. */
 const ACTIVATE = { timeout: 120_000, idle: 120_000 }
 const JSON_TYPE = 'application/json'
+/**
+ * Changes of more tenants than this become active everywhere at nearly one moment. Fewer have nothing to do with each
+ * other that a client could see, and wait for no other pod.
+ */
+const FEW_TENANTS = 4
 /** Pools of which more have changed take the long road. */
 const FEW_POOLS = 1_000
 /** Another base, another format, everything. */
@@ -95,11 +101,14 @@ class Push {
     const manifest = this.#content.manifest(this.#source.release, this.#round.position, difference)
     const body = JSON.stringify({ manifest, pools: this.#content.pools(set, changed) })
     if (body.length > PUSH_LIMITS.endpoints / 4) return undefined
-    const answer = await this.#post(PUSH_PATHS.endpoints, body, readEndpointsAnswer, QUICK)
+    const answer = await this.#post(PUSH_PATHS.endpoints, body, readShortAnswer, QUICK)
     return answer.type === 'active' ? this.#checked(answer.acknowledgement, manifest) : undefined
   }
 
-  /** Manifest and content in one call, where the pod's set is known and the change is small; undefined where not. */
+  /**
+   * Manifest and content in one call, where the pod's set is known and the change is small; undefined where not. The same
+   * call activates where few tenants are concerned.
+   */
   async atOnce(base: string): Promise<PushAcknowledgement | undefined> {
     this.#checkRound()
     const difference = this.#content.difference(base)
@@ -111,8 +120,10 @@ class Push {
     if (head.length + lines.length > SMALL_CHANGE) return undefined
     try {
       const text = `${head}\n${lines}`
-      const answer = await this.#post(PUSH_PATHS.change, text, readManifestAnswer, QUICK, CONTENT_TYPE)
-      return answer.refused === null ? await this.#deliver(set, manifest, answer) : undefined
+      const path = difference.shards.length > FEW_TENANTS ? PUSH_PATHS.change : PUSH_PATHS.changeAndActivate
+      const answer = await this.#post(path, text, readChangeAnswer, QUICK, CONTENT_TYPE)
+      if (answer.type === 'active') return this.#checked(answer.acknowledgement, manifest)
+      return answer.answer.refused === null ? await this.#deliver(set, manifest, answer.answer) : undefined
     } catch (error) {
       // A pod of an older release knows the long road alone, or shards that are told whole.
       if (error instanceof CallRefused && LONG_ROAD.has(error.status)) return undefined

@@ -1,19 +1,21 @@
 // The calls of a controller that change what a pod serves: manifest, content, activate, and the short roads: manifest and
-// content at once for a small change, and everything at once for endpoints.
+// content at once for a small change, with activation where it is asked for, and everything at once for endpoints.
 // Only a controller of the release gets here. staging.ts decides; this file carries.
-import type { FastifyReply } from 'fastify'
 import { Readable } from 'node:stream'
+import type { FastifyReply } from 'fastify'
 import {
-  comparePositions,
   type ContentAnswer,
+  comparePositions,
   type ManifestAnswer,
   type Position,
   PUSH_LIMITS,
   PUSH_PATHS,
+  type PushManifest,
   type Reader,
   readActivateOrder,
   readEndpointsOrder,
   readManifest,
+  type ShortAnswer,
 } from '../../model/push.ts'
 import { BadLines, readJsonLines } from '../../peer/lines.ts'
 import { type PeerApp, problem, requireRole } from '../../peer/listener.ts'
@@ -40,7 +42,9 @@ export function addPushRoutes(app: PeerApp, release: string, staging: Staging): 
   app.post(PUSH_PATHS.change, limit(PUSH_LIMITS.change), async (request, reply) => {
     const { body } = request
     if (!(body instanceof Readable)) return await problem(reply, 400, 'Request', 'send JSON lines')
-    return await guarded(reply, () => takeChange(staging, body), body)
+    const { activate } = request.query as { readonly activate?: unknown }
+    const take = activate === undefined ? takeChange : activateChange
+    return await guarded(reply, () => take(staging, body), body)
   })
   app.post(PUSH_PATHS.activate, limit(PUSH_LIMITS.order), async (request, reply) =>
     attempt(reply, request.body, readActivateOrder, (order) => staging.activate(order, order.root)),
@@ -65,6 +69,21 @@ async function takeContent(staging: Staging, position: Position, body: Readable)
 
 /** Takes a manifest and what it leads to. What is lacking after that goes the long road. Throws as `takeContent`. */
 async function takeChange(staging: Staging, body: Readable): Promise<ManifestAnswer> {
+  return (await readChange(staging, body)).answer
+}
+
+/** As `takeChange`, and makes it active where nothing is lacking. */
+async function activateChange(staging: Staging, body: Readable): Promise<ShortAnswer> {
+  const { manifest, answer } = await readChange(staging, body)
+  const { refused, lacksShards, lacksPools } = answer
+  if (refused !== null || lacksShards.length + lacksPools.length > 0) return { type: 'refused', answer }
+  return { type: 'active', acknowledgement: await staging.activate(manifest, manifest.root) }
+}
+
+async function readChange(
+  staging: Staging,
+  body: Readable,
+): Promise<{ readonly manifest: PushManifest; readonly answer: ManifestAnswer }> {
   const lines = readJsonLines(body, { line: PUSH_LIMITS.change, total: PUSH_LIMITS.change })
   const { value: head, done } = await lines.next()
   if (done === true) throw new BadLines('there is no manifest')
@@ -80,7 +99,7 @@ async function takeChange(staging: Staging, body: Readable): Promise<ManifestAns
     await new Promise((resolve) => setImmediate(resolve))
     from = performance.now()
   }
-  return answer.refused === null && !isActive ? staging.lacks(manifest) : answer
+  return { manifest, answer: answer.refused === null && !isActive ? staging.lacks(manifest) : answer }
 }
 
 async function attempt<Value>(

@@ -4,7 +4,6 @@ import type { Digest } from '../../model/canonical.ts'
 import {
   boundRefused,
   comparePositions,
-  type EndpointsAnswer,
   type EndpointsOrder,
   FORMATS_READ,
   type ManifestAnswer,
@@ -14,14 +13,15 @@ import {
   type PushManifest,
   type RefusalReason,
   type SetName,
+  type ShortAnswer,
 } from '../../model/push.ts'
 import { poolLine, readContentLine } from '../../model/push-shard.ts'
+import { EMPTY_ROOT, type EntryKind, RootHash } from '../../model/root-hash.ts'
 import { applyChange, isChange } from '../../model/shard-change.ts'
 import type { TenantShard } from '../../model/snapshot.ts'
-import { EMPTY_ROOT, type EntryKind, RootHash } from '../../model/root-hash.ts'
 import type { Acknowledgement, Change } from '../receive.ts'
 import { Turn } from '../turn.ts'
-import { apply, changesOf, type Received, stage, type Staged } from './staged.ts'
+import { apply, changesOf, type Received, type Staged, stage } from './staged.ts'
 import { tenantOf, Withheld } from './withheld.ts'
 
 /** Where whole changes go: the dataplane of this process. */
@@ -160,7 +160,7 @@ export class Staging {
   }
 
   /** The short road: manifest and pools at once. Changes nothing where something is lacking or refused. */
-  async applyEndpoints({ manifest, pools }: EndpointsOrder): Promise<EndpointsAnswer> {
+  async applyEndpoints({ manifest, pools }: EndpointsOrder): Promise<ShortAnswer> {
     const answer = await this.propose(manifest)
     if (answer.refused !== null) return { type: 'refused', answer }
     if (comparePositions(answer.active, manifest) !== 0) {

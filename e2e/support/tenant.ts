@@ -43,6 +43,8 @@ export function makeTenant(name: string, replicas = 1): void {
               command: ['/usr/local/bin/node', '-e', SERVER],
               env: [{ name: 'NAME', value: name }],
               ports: [{ containerPort: 8080 }],
+              // Without, it weighs a fiftieth of every other pod, and a busy machine keeps it waiting for 100 ms.
+              resources: { requests: { cpu: '100m', memory: '32Mi' } },
               // Ready at once, and patient after that: a busy machine is no broken backend.
               startupProbe: { httpGet: { path: '/', port: 8080 }, periodSeconds: 1, failureThreshold: 60 },
               readinessProbe: {

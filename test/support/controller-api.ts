@@ -114,6 +114,7 @@ export async function openControllerApi(): Promise<ControllerApi> {
       release: 'atrium',
       replica: 'ctl-0',
       leader: () => 'ctl-1',
+      refresh: async () => {},
       state: () => STATE,
       statuses: () => STATUSES,
       holders: () =>
