@@ -288,7 +288,9 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
         replica: pod.name,
         leader: () => lease.holder(),
         state: () => loop.state(),
-        refresh: () => loop.refresh(),
+        refresh: async () => {
+          if (await loop.refresh()) tell.flush()
+        },
         statuses: () => reporting.statuses,
         holders: () => reporting.holders,
         since: (status) => reporting.since(status),

@@ -117,10 +117,10 @@ describe('replicas', () => {
     }
     expect(standby.loop.state()?.cycles).toBe(1)
     standby.change(['asked.test'])
-    await standby.loop.refresh()
+    expect(await standby.loop.refresh()).toBe(true)
     expect(standby.loop.state()?.cycles).toBe(2)
     expect(standby.loop.state()?.result.claims.map(({ name }) => name)).toEqual(['asked.test'])
-    await standby.loop.refresh()
+    expect(await standby.loop.refresh()).toBe(false)
     expect(standby.loop.state()?.cycles).toBe(2)
     standby.change(['last.test'])
     standby.lead(1)

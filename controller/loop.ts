@@ -74,8 +74,11 @@ export interface Loop {
   wake(): void
   /** Somebody else changed what is stored. */
   reload(): void
-  /** Somebody is about to read `state()`: a standby that rests looks at what has changed first. Others resolve at once. */
-  refresh(): Promise<void>
+  /**
+   * Somebody is about to read `state()`: a standby looks first at what has changed. Resolves with whether it did, within a
+   * second; at once where nothing changed, and for who leads.
+   */
+  refresh(): Promise<boolean>
 }
 
 // Claims may free what others wait for, whose claims may free more; each round needs a tenant to let go of something.
@@ -83,10 +86,13 @@ const MAX_ROUNDS = 4
 const RETRY_MS = 1_000
 const MAX_TIMER_MS = 3_600_000
 /**
- * Milliseconds between two cycles of a standby. Nobody waits for them: whoever asks a standby ends its rest, and so does
- * the lease. Where edits never end, each cycle takes the processor from the leader and the pods of the same machine.
+ * Milliseconds between two cycles of a standby, and where somebody asks it. Where edits never end, each cycle takes the
+ * processor from the leader and the pods of the same machine; the lease ends the rest at once.
  */
 const STANDBY_MS = 2_000
+const ASKED_MS = 500
+/** Milliseconds that whoever asks waits at most: what is stored may be out of reach. */
+const REFRESH_MS = 1_000
 
 /** Makes a loop. Nothing happens before `start`. */
 export function createLoop(options: LoopOptions): Loop {
@@ -114,7 +120,7 @@ class ControlLoop implements Loop {
   #retry = false
   #cycleAt = Number.NEGATIVE_INFINITY
   #rest: (() => void) | undefined
-  #refreshed: (() => void)[] = []
+  #asked: (() => void)[] = []
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -148,6 +154,7 @@ class ControlLoop implements Loop {
   }
 
   wake(): void {
+    this.#cycleAt = Number.NEGATIVE_INFINITY
     this.#rest?.()
     // What was handed over while this process did not lead was not published.
     if (this.#options.replica !== undefined) this.#published = undefined
@@ -159,10 +166,17 @@ class ControlLoop implements Loop {
     this.#changed()
   }
 
-  async refresh(): Promise<void> {
-    if (this.#rest === undefined) return
-    this.#rest()
-    await new Promise<void>((resolve) => this.#refreshed.push(resolve))
+  async refresh(): Promise<boolean> {
+    if (!this.#isStandby() || this.#running === undefined) return false
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, REFRESH_MS)
+      this.#asked.push(() => {
+        clearTimeout(timer)
+        resolve()
+      })
+      this.#rest?.()
+    })
+    return true
   }
 
   #take(loaded: LoadedState): void {
@@ -186,33 +200,48 @@ class ControlLoop implements Loop {
         const changedAt = this.#dirtyAt
         this.#dirtyAt = undefined
         this.#cycleAt = this.#options.clock.monotonic()
-        const refreshed = this.#refreshed.splice(0)
-        await this.#cycle(changedAt)
-        for (const resolve of refreshed) resolve()
+        const asked = this.#asked.splice(0)
+        try {
+          await this.#cycle(changedAt)
+        } finally {
+          for (const answer of asked) answer()
+        }
       }
     } finally {
       this.#running = undefined
-      for (const resolve of this.#refreshed.splice(0)) resolve()
+      for (const answer of this.#asked.splice(0)) answer()
     }
     this.#plan()
   }
 
   // Until it leads, or the pause is over.
   #restAsStandby(): Promise<void> | undefined {
-    const { replica, clock } = this.#options
-    if (replica === undefined || replica.fence() !== undefined || this.#reload) return undefined
-    const wait = this.#cycleAt + STANDBY_MS - clock.monotonic()
-    if (wait <= 0) return undefined
+    if (this.#reload || !this.#isStandby() || this.#restLeft() <= 0) return undefined
     return new Promise<void>((resolve) => {
-      const end = () => {
+      let timer: NodeJS.Timeout | undefined
+      this.#rest = () => {
         clearTimeout(timer)
+        const left = this.#stopped || !this.#isStandby() ? 0 : this.#restLeft()
+        if (left > 0) {
+          timer = setTimeout(() => this.#rest?.(), left)
+          timer.unref()
+          return
+        }
         this.#rest = undefined
         resolve()
       }
-      const timer = setTimeout(end, wait)
-      timer.unref()
-      this.#rest = end
+      this.#rest()
     })
+  }
+
+  #isStandby(): boolean {
+    const { replica } = this.#options
+    return replica !== undefined && replica.fence() === undefined
+  }
+
+  #restLeft(): number {
+    const rest = this.#asked.length > 0 ? ASKED_MS : STANDBY_MS
+    return this.#cycleAt + rest - this.#options.clock.monotonic()
   }
 
   async #cycle(changedAt: number): Promise<void> {

@@ -17,7 +17,14 @@ import { SharedState } from './runtime/shared-state.ts'
 import { ConnectionRoom } from './serve/connection-room.ts'
 import { type DataListener, listen } from './serve/listener.ts'
 import { TlsTable } from './tls/tls-table.ts'
-import { MESSAGE_VERSION, readOrder, seal, type WorkerOrder, type WorkerReport } from './worker-messages.ts'
+import {
+  MESSAGE_VERSION,
+  readOrder,
+  type Removals,
+  seal,
+  type WorkerOrder,
+  type WorkerReport,
+} from './worker-messages.ts'
 import type { WorkerSettings } from './worker-messages.ts'
 import { WorkerProgram } from './worker-program.ts'
 
@@ -93,13 +100,23 @@ class ServingWorker {
     this.#send({ type: 'started' })
   }
 
+  /** A defect in the swap is told and not a refusal: what was swapped by then serves. */
+  async #commit(removals: Removals): Promise<void> {
+    try {
+      await this.#program.commit([], removals)
+    } catch (error) {
+      const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+      this.#send({ type: 'fault', requestId: '', tenant: '', message: message.slice(0, MESSAGE_LIMIT) })
+    }
+  }
+
   async obey(order: WorkerOrder): Promise<void> {
     switch (order.type) {
       case 'prepare': {
         if (order.first) this.#program.forgetPrepared()
         const refused = await this.#program.prepare(order.pools, order.tenants)
         const committed = order.commit !== null && refused.length === 0
-        if (committed) await this.#program.commit([], order.commit)
+        if (committed) await this.#commit(order.commit)
         this.#send({ type: 'prepared', request: order.request, refused, committed })
         return
       }

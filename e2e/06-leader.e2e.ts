@@ -192,10 +192,15 @@ function howMany(before: readonly string[], after: readonly string[]): 'none' | 
   return after.every((position) => position === after[0]) ? 'all' : 'some'
 }
 
+/** The chart's may have led until a moment ago. */
 async function present() {
-  const found = await leader(api)
-  if (found === undefined) throw new Error('no leader, or no process of one')
-  return found
+  const end = performance.now() + 30_000
+  for (;;) {
+    const found = await leader(api)
+    if (found !== undefined) return found
+    if (performance.now() > end) throw new Error('no leader among the controllers of the test, or no process of one')
+    await sleep(100)
+  }
 }
 
 async function whileItIsStopped<Result>(pid: number, run: () => Promise<Result>): Promise<Result> {

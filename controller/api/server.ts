@@ -27,7 +27,7 @@ export interface ApiSources {
   readonly replica: string
   readonly leader: () => string
   readonly state: () => LoopState | undefined
-  /** Resolves when `state` is of now. */
+  /** Resolves when all of this is of now, or nearly. */
   readonly refresh: () => Promise<void>
   readonly statuses: () => readonly ObjectStatus[]
   /** Namespaces and the tenants that hold them. */
@@ -293,7 +293,10 @@ class Api {
   async #caller(request: FastifyRequest, reply: FastifyReply): Promise<Caller | undefined> {
     const { authorization } = request.headers
     const answer = await this.#options.access.authenticate(authorization, request.raw.socket.remoteAddress ?? '')
-    if (!isDenial(answer)) return answer
+    if (!isDenial(answer)) {
+      await this.#sources.refresh()
+      return answer
+    }
     if (answer.status === 401) reply.header('www-authenticate', 'Bearer')
     if (answer.retryAfter !== undefined) reply.header('retry-after', String(answer.retryAfter))
     await refuse(reply, answer.status, answer.status === 401 ? 'Unauthenticated' : 'NotNow', answer.message)
@@ -316,9 +319,8 @@ class Api {
   }
 
   async #state(reply: FastifyReply): Promise<LoopState | undefined> {
-    if (reply.sent) return undefined
-    await this.#sources.refresh()
     const state = this.#sources.state()
+    if (reply.sent) return undefined
     if (state === undefined) await refuse(reply.header('retry-after', '1'), 503, 'NotNow', 'nothing is compiled yet')
     return state
   }

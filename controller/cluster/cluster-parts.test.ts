@@ -318,10 +318,16 @@ test('turns are taken at once, then together, and end', async () => {
   for (let time = 0; time < 10; time++) turns.ask()
   await sleep(60)
   expect(runs).toBe(2)
+  turns.flush()
+  expect(runs).toBe(2)
+  turns.ask()
+  turns.flush()
+  expect(runs).toBe(3)
   turns.ask()
   turns.stop()
   await sleep(40)
-  expect(runs).toBe(2)
+  turns.flush()
+  expect(runs).toBe(3)
 })
 
 describe('metrics', () => {

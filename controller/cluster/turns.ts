@@ -8,6 +8,8 @@ const SHARE = 9
 export interface Turns {
   /** There is something to do. */
   ask(): void
+  /** Does what was asked for now, whatever the pause. */
+  flush(): void
   stop(): void
 }
 
@@ -32,6 +34,11 @@ export function createTurns(pauseMs: number, work: () => void): Turns {
     ask() {
       asked = true
       if (timer === undefined && !stopped) timer = setTimeout(turn, 0)
+    },
+    flush() {
+      if (!asked) return
+      clearTimeout(timer)
+      turn()
     },
     stop() {
       stopped = true

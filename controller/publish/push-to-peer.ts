@@ -51,10 +51,12 @@ const QUICK = { timeout: 15_000, idle: 10_000 }
 const CONTENT = { timeout: 240_000, idle: 10_000 }
 /** Workers build meanwhile, so nothing comes for a while. */
 const ACTIVATE = { timeout: 120_000, idle: 120_000 }
+/** They may build, and one of them die over it, but it is little. */
+const CHANGE = { timeout: 120_000, idle: 30_000 }
 const JSON_TYPE = 'application/json'
 /**
- * Changes of more tenants than this become active everywhere at nearly one moment. Fewer have nothing to do with each
- * other that a client could see, and wait for no other pod.
+ * Changes of more tenants than this become active everywhere at nearly one moment. Those of fewer wait for no other pod, as
+ * those of endpoints: pods differ for as long as one of them is told later.
  */
 const FEW_TENANTS = 4
 /** Pools of which more have changed take the long road. */
@@ -121,7 +123,7 @@ class Push {
     try {
       const text = `${head}\n${lines}`
       const path = difference.shards.length > FEW_TENANTS ? PUSH_PATHS.change : PUSH_PATHS.changeAndActivate
-      const answer = await this.#post(path, text, readChangeAnswer, QUICK, CONTENT_TYPE)
+      const answer = await this.#post(path, text, readChangeAnswer, CHANGE, CONTENT_TYPE)
       if (answer.type === 'active') return this.#checked(answer.acknowledgement, manifest)
       return answer.answer.refused === null ? await this.#deliver(set, manifest, answer.answer) : undefined
     } catch (error) {

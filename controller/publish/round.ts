@@ -1,5 +1,6 @@
 // One publication to many pods: a position in time, and the barrier at which pods that are ready wait for each other, so
-// that a set becomes active everywhere at nearly one moment. A late pod holds nobody up. http-publisher.ts makes them.
+// that a set becomes active everywhere at nearly one moment; what little changed for few waits for nobody. A late pod holds
+// nobody up. http-publisher.ts makes them.
 import type { Position } from '../../model/push.ts'
 
 /** Milliseconds for which the first pod that is ready waits for the others. */

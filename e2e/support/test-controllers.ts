@@ -7,7 +7,7 @@ import type { Api } from './api.ts'
 
 const NAME = 'atrium-controller-under-test'
 const LABEL = { 'atrium.dev/under-test': 'yes' }
-const PODS = `/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=app.kubernetes.io/component%3Dcontroller`
+const PODS = `/api/v1/namespaces/${NAMESPACE}/pods?labelSelector=atrium.dev/under-test%3Dyes`
 const LEASE = `/apis/coordination.k8s.io/v1/namespaces/${NAMESPACE}/leases/atrium-controller`
 
 /** Runs the program with its arguments, again and again. */
@@ -84,7 +84,7 @@ export interface Leader {
   readonly pid: number
 }
 
-/** The present leader, where this machine sees its process. */
+/** The present leader, where it is one of these and this machine sees its process. */
 export async function leader(api: Api): Promise<Leader | undefined> {
   const { identity, fence } = await leaseHolder(api)
   const pods: readonly Pod[] = Object((await api.call('GET', PODS)).body).items
