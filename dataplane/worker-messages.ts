@@ -87,8 +87,11 @@ export type WorkerOrder =
     }
   /** Let clients go when they have their answers: a drain is near. Not answered. */
   | { readonly type: 'leave' }
-  /** Accept nothing new, let what runs end. Answered by `drained` when nothing is left or the time is over. */
-  | { readonly type: 'drain'; readonly request: number; readonly milliseconds: number }
+  /**
+   * Accept nothing new, let what runs end, and connections that are idle for so long. Answered by `drained` when nothing is
+   * left or the time is over.
+   */
+  | { readonly type: 'drain'; readonly request: number; readonly milliseconds: number; readonly idle: number }
   /** Hand over what the log has gathered. Answered by `flushed`. */
   | { readonly type: 'flush'; readonly request: number }
 

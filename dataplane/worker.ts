@@ -171,7 +171,7 @@ class ServingWorker {
   }
 
   async #drain(order: Extract<WorkerOrder, { type: 'drain' }>): Promise<void> {
-    const counts = await Promise.all(this.#listeners.map((listener) => listener.drain(order.milliseconds)))
+    const counts = await Promise.all(this.#listeners.map((listener) => listener.drain(order.milliseconds, order.idle)))
     await this.#log.flush()
     this.#send({
       type: 'drained',

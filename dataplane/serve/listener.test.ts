@@ -339,6 +339,21 @@ describe('a drain', () => {
     expect(await drained).toEqual({ finished: 2, cut: 0 })
   })
 
+  it('answers whoever comes back to an idle connection in time, and ends it after that', async () => {
+    const { open, listener } = await setUp({}, echo)
+    const [back, never] = [await open(), await open()]
+    const began = performance.now()
+    const drained = listener.drain(5_000, 1_000)
+    await new Promise((resolve) => setTimeout(resolve, 600))
+    await back.send('GET / HTTP/1.1\r\nHost: app.test\r\n\r\n')
+    const answer = await back.answer()
+    expect([answer.status, field(answer.fields, 'connection')]).toEqual([200, 'close'])
+    await never.closed()
+    expect(performance.now() - began).toBeGreaterThan(900)
+    back.socket.end()
+    expect(await drained).toEqual({ finished: 2, cut: 0 })
+  })
+
   it('answers a request that is on its way on a connection just used', async () => {
     const { open, listener } = await setUp({}, echo)
     const client = await open()

@@ -53,8 +53,11 @@ export interface DataListener {
   readonly draining: boolean
   /** From now on answers say `Connection: close`, while everything is still accepted. */
   leave(): void
-  /** Stops accepting, lets what runs finish for `timeoutMs`, then ends it: WebSockets with close frame 1001. */
-  drain(timeoutMs: number): Promise<DrainCounts>
+  /**
+   * Stops accepting, lets what runs finish for `timeoutMs`, then ends it: WebSockets with close frame 1001. A connection
+   * is ended once it has been idle for `idleMs`, and at least a quarter of a second.
+   */
+  drain(timeoutMs: number, idleMs?: number): Promise<DrainCounts>
   /** Cuts everything. */
   close(): Promise<void>
 }
@@ -133,7 +136,7 @@ class FastifyListener implements DataListener {
     this.draining = true
   }
 
-  async drain(timeoutMs: number): Promise<DrainCounts> {
+  async drain(timeoutMs: number, idleMs = 0): Promise<DrainCounts> {
     const atStart = this.#connections.size
     const deadline = performance.now() + timeoutMs
     this.draining = true
@@ -142,7 +145,7 @@ class FastifyListener implements DataListener {
     while (this.#connections.size > 0 && performance.now() < deadline) {
       const now = performance.now()
       for (const connection of this.#connections.values()) {
-        if (connection.idleFor(now) >= IDLE_BEFORE_DRAINED) connection.endIfIdle()
+        if (connection.idleFor(now) >= Math.max(idleMs, IDLE_BEFORE_DRAINED)) connection.endIfIdle()
       }
       await pause(Math.min(DRAIN_LOOK, Math.max(1, deadline - now)))
     }
