@@ -24,29 +24,31 @@ export interface Api {
 /** Opens one. */
 export async function openApi(): Promise<Api> {
   const way = straight() ?? (await throughProxy())
-  return {
-    call: (method, path, body) =>
-      new Promise((resolve, reject) => {
-        const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
-        const headers = body === undefined ? {} : { 'content-type': type }
-        const call = way.request({ method, path, headers, timeout: 30_000 })
-        call.on('timeout', () => call.destroy(new Error(`${method} ${path}: no answer in time`)))
-        call.on('error', reject)
-        call.on('response', (response) => {
-          const answeredAt = performance.now()
-          const chunks: Buffer[] = []
-          response.on('data', (chunk: Buffer) => chunks.push(chunk))
-          response.on('error', reject)
-          response.on('end', () => {
-            const text = Buffer.concat(chunks).toString()
-            const json = response.headers['content-type']?.includes('json') === true
-            resolve({ status: response.statusCode ?? 0, body: json ? JSON.parse(text) : text, answeredAt })
-          })
+  const call: Api['call'] = (method, path, body) =>
+    new Promise((resolve, reject) => {
+      const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
+      const headers = body === undefined ? {} : { 'content-type': type }
+      const request = way.request({ method, path, headers, timeout: 30_000 })
+      request.on('timeout', () => request.destroy(new Error(`${method} ${path}: no answer in time`)))
+      request.on('error', (error: NodeJS.ErrnoException) => {
+        // A connection that was kept ended with the API server that it led to; another one leads to the next.
+        if (request.reusedSocket && error.code === 'ECONNRESET') call(method, path, body).then(resolve, reject)
+        else reject(error)
+      })
+      request.on('response', (response) => {
+        const answeredAt = performance.now()
+        const chunks: Buffer[] = []
+        response.on('data', (chunk: Buffer) => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          const json = response.headers['content-type']?.includes('json') === true
+          resolve({ status: response.statusCode ?? 0, body: json ? JSON.parse(text) : text, answeredAt })
         })
-        call.end(body === undefined ? undefined : JSON.stringify(body))
-      }),
-    close: way.close,
-  }
+      })
+      request.end(body === undefined ? undefined : JSON.stringify(body))
+    })
+  return { call, close: way.close }
 }
 
 interface Way {
