@@ -272,6 +272,7 @@ export async function startCluster(options: ClusterOptions): Promise<ClusterCont
       peers,
       publisher,
       leads: () => loop.fence() !== undefined,
+      refresh: () => loop.refresh(),
       monotonic: clock.monotonic,
     })
     apiListener = await openApi(

@@ -120,7 +120,7 @@ class ControlLoop implements Loop {
   #retry = false
   #cycleAt = Number.NEGATIVE_INFINITY
   #rest: (() => void) | undefined
-  #asked: (() => void)[] = []
+  #asked = new Set<() => void>()
 
   constructor(options: LoopOptions) {
     this.#options = options
@@ -168,15 +168,18 @@ class ControlLoop implements Loop {
 
   async refresh(): Promise<boolean> {
     if (!this.#isStandby() || this.#running === undefined) return false
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, REFRESH_MS)
-      this.#asked.push(() => {
+    return await new Promise<boolean>((resolve) => {
+      const answer = () => {
         clearTimeout(timer)
-        resolve()
-      })
+        resolve(true)
+      }
+      const timer = setTimeout(() => {
+        this.#asked.delete(answer)
+        resolve(false)
+      }, REFRESH_MS)
+      this.#asked.add(answer)
       this.#rest?.()
     })
-    return true
   }
 
   #take(loaded: LoadedState): void {
@@ -200,7 +203,8 @@ class ControlLoop implements Loop {
         const changedAt = this.#dirtyAt
         this.#dirtyAt = undefined
         this.#cycleAt = this.#options.clock.monotonic()
-        const asked = this.#asked.splice(0)
+        const asked = this.#asked
+        this.#asked = new Set()
         try {
           await this.#cycle(changedAt)
         } finally {
@@ -209,7 +213,8 @@ class ControlLoop implements Loop {
       }
     } finally {
       this.#running = undefined
-      for (const answer of this.#asked.splice(0)) answer()
+      for (const answer of this.#asked) answer()
+      this.#asked.clear()
     }
     this.#plan()
   }
@@ -240,7 +245,7 @@ class ControlLoop implements Loop {
   }
 
   #restLeft(): number {
-    const rest = this.#asked.length > 0 ? ASKED_MS : STANDBY_MS
+    const rest = this.#asked.size > 0 ? ASKED_MS : STANDBY_MS
     return this.#cycleAt + rest - this.#options.clock.monotonic()
   }
 

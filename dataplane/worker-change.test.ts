@@ -133,3 +133,31 @@ test('a worker that starts while others build has what they built once it serves
   await Promise.all([activated, caughtUp])
   expect(late).toEqual([`prepare ${second.hash}`, 'commit'])
 })
+
+test.each([
+  ['one worker swaps as soon as it has built', 1, false, ['prepare and commit']],
+  ['one that refuses is told to go on without', 1, true, ['prepare and commit', 'commit']],
+  ['several swap when all have built', 2, false, ['prepare', 'prepare', 'commit', 'commit']],
+] as const)('%s', async (_, workers, refuses, expected) => {
+  const orders: string[] = []
+  const refused = refuses ? [{ tenant: 'acme', message: 'no' }] : []
+  const ask = (order: { readonly type: string; readonly commit?: object | null }) => {
+    const commits = order.type === 'prepare' && order.commit !== null
+    orders.push(commits ? 'prepare and commit' : order.type)
+    if (order.type === 'commit') return Promise.resolve({ type: 'committed', request: 0 })
+    return Promise.resolve({ type: 'prepared', request: 0, refused, committed: commits && !refuses })
+  }
+  const activation = new Activation({
+    state: createAllocator({ workers, now: () => performance.now() }),
+    filters: FILTERS,
+    serving: () => Array.from({ length: workers }, () => ({ ask }) as unknown as WorkerMember),
+    whole: () => Promise.resolve(),
+  })
+  const shard = shardOf(NAMES)
+  const shards = new Map([[shard.tenant, shard.hash]])
+  const manifest = { format: 1, sequence: 1, version: '1', endpointsRevision: '', shards, pools: new Map() }
+  const change = { manifest, shards: [shard], pools: [], removedTenants: [], removedPools: [] }
+  expect((await activation.activate(change)).refused).toHaveLength(refused.length)
+  expect(orders).toEqual(expected)
+  expect(activation.shard('acme')).toBe(refuses ? undefined : shard)
+})

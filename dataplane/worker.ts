@@ -83,10 +83,7 @@ class ServingWorker {
       log: this.#log,
       leases: this.#leases,
       requestIds: new RequestIds(settings.requestIdStart),
-      fault: (error, { requestId, tenant }) => {
-        const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-        this.#send({ type: 'fault', requestId, tenant, message: message.slice(0, MESSAGE_LIMIT) })
-      },
+      fault: (error, { requestId, tenant }) => this.#fault(error, requestId, tenant),
       httpsPort: () => this.#httpsPort,
       wallClock: Date.now,
     }
@@ -105,9 +102,13 @@ class ServingWorker {
     try {
       await this.#program.commit([], removals)
     } catch (error) {
-      const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
-      this.#send({ type: 'fault', requestId: '', tenant: '', message: message.slice(0, MESSAGE_LIMIT) })
+      this.#fault(error, '', '')
     }
+  }
+
+  #fault(error: unknown, requestId: string, tenant: string): void {
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    this.#send({ type: 'fault', requestId, tenant, message: message.slice(0, MESSAGE_LIMIT) })
   }
 
   async obey(order: WorkerOrder): Promise<void> {

@@ -3,7 +3,7 @@
 // controller/publish/content.ts writes it, dataplane/receive/staging.ts reads it; whoever cannot use one asks for the whole.
 import { compareText, type Digest } from './canonical.ts'
 import { hostShape, isSound, limitsShape, routeShape } from './push-shard.ts'
-import { hashHost, hashRoute, hashShard, partsOf, ruleKey } from './shard-hash.ts'
+import { hashHost, hashRoute, hashShard, partsOf, ruleKey, type RuleName } from './shard-hash.ts'
 import { compareRules, placeHost } from './shard-parts.ts'
 import { fields, flag, list, readShape, type Shape, text, whole } from './shape.ts'
 import type { HostPlan, RoutePlan, TenantLimits, TenantShard } from './snapshot.ts'
@@ -20,7 +20,7 @@ export interface ShardChange {
   readonly hosts: readonly HostPlan[]
   readonly routes: readonly RoutePlan[]
   readonly goneHosts: readonly string[]
-  readonly goneRoutes: readonly { readonly namespace: string; readonly route: string; readonly rule: number }[]
+  readonly goneRoutes: readonly RuleName[]
 }
 
 const MANY = 100_000
@@ -162,40 +162,26 @@ function mergeHosts(
 }
 
 /** The places of the rules of these names. A few are looked for, more are found by name. */
-function placesNamed(
-  routes: readonly RoutePlan[],
-  ids: readonly Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>[],
-): ReadonlySet<number> {
-  const keys = ids.length > FEW ? new Set(ids.map(ruleKey)) : undefined
+function placesNamed(routes: readonly RoutePlan[], names: readonly RuleName[]): ReadonlySet<number> {
+  const keys = names.length > FEW ? new Set(names.map(ruleKey)) : undefined
   const places = new Set<number>()
   routes.forEach(({ id }, place) => {
-    const isNamed = keys === undefined ? ids.some((other) => isRule(other, id)) : keys.has(ruleKey(id))
+    const isNamed = keys === undefined ? names.some((name) => isSameRule(name, id)) : keys.has(ruleKey(id))
     if (isNamed) places.add(place)
   })
   return places
 }
 
-function isRule(
-  a: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>,
-  b: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>,
-): boolean {
+function isSameRule(a: RuleName, b: RuleName): boolean {
   return a.rule === b.rule && a.route === b.route && a.namespace === b.namespace
 }
 
-/** Where each rule of a list is in another; undefined where it is not. */
+/** Where each rule of a list is in another, found by name where it is another object; undefined where it is not. */
 function placesAfter(before: readonly RoutePlan[], after: readonly RoutePlan[]): readonly (number | undefined)[] {
   const places = new Map(after.map((route, place) => [route, place]))
-  const moved = before.map((route) => places.get(route))
-  const lost = before.filter((_, place) => moved[place] === undefined)
-  if (lost.length === 0) return moved
   const kept = new Set(before)
-  const byName = new Map(
-    after.flatMap((route, place) => (kept.has(route) ? [] : [[ruleKey(route.id), place] as const])),
-  )
-  return moved.map((place, index) => {
-    const route = before[index]
-    return place ?? (route === undefined ? undefined : byName.get(ruleKey(route.id)))
-  })
+  const named = new Map(after.flatMap((route, place) => (kept.has(route) ? [] : [[ruleKey(route.id), place] as const])))
+  return before.map((route) => places.get(route) ?? named.get(ruleKey(route.id)))
 }
 
 function sameKeys(a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean {

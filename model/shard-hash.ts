@@ -66,8 +66,11 @@ export function inheritHash(before: HostPlan, after: HostPlan, digest: Digest): 
   if (known !== undefined) digest.memory?.hosts.set(after, known)
 }
 
-/** Names a rule within its tenant: in maps, and where a match leads. The canonical text, made by the engine at once. */
-export function ruleKey({ namespace, route, rule }: Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>): string {
+/** What names a rule within its tenant. */
+export type RuleName = Pick<RoutePlan['id'], 'namespace' | 'route' | 'rule'>
+
+/** The name as text: in maps, and where a match leads. The canonical text, made by the engine at once. */
+export function ruleKey({ namespace, route, rule }: RuleName): string {
   return JSON.stringify([namespace, route, rule])
 }
 

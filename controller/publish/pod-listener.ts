@@ -26,6 +26,8 @@ export interface PodListenerOptions {
   readonly publisher: HttpPublisher
   /** Whether this replica leads. */
   readonly leads: () => boolean
+  /** Resolves when what the publisher has is of now, or nearly: a standby may be some seconds behind. */
+  readonly refresh: () => Promise<unknown>
   /** Milliseconds. */
   readonly monotonic: () => number
 }
@@ -46,7 +48,8 @@ export async function openPodListener(options: PodListenerOptions): Promise<Peer
   })
 }
 
-function addRoutes(app: PeerApp, { release, identity, peers, publisher, leads, monotonic }: PodListenerOptions): void {
+function addRoutes(app: PeerApp, options: PodListenerOptions): void {
+  const { release, identity, peers, publisher, leads, refresh, monotonic } = options
   const onRequest = [requireRole(release, 'dataplane'), notTooOften(new CallBudget(monotonic))]
   let pulls = 0
   app.post(PUSH_PATHS.sign, { bodyLimit: PUSH_LIMITS.signingRequest }, async (request, reply) => {
@@ -81,6 +84,7 @@ function addRoutes(app: PeerApp, { release, identity, peers, publisher, leads, m
       return await problem(reply, 400, 'Request', 'say which pod: ?name=…&formats=…')
     }
     if (!(await identity.vouches(caller.uid, name, address))) return await notThere(reply)
+    await refresh()
     if (pulls >= PULLS_AT_ONCE) return await notNow(reply, 'too many pods come for a set at once')
     const set = publisher.pullSet(formatsOf(formats))
     if (set === undefined) return await notNow(reply, 'there is no set yet that this pod could read')

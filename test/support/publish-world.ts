@@ -280,6 +280,7 @@ export class PublishWorld {
       peers,
       publisher,
       leads: () => controller.leadership.leads,
+      refresh: async () => {},
       monotonic: () => performance.now(),
     })
     const stop = async () => {
