@@ -341,11 +341,12 @@ describe('the pulse', () => {
   }
   const quiet = () => new Promise((resolve) => setTimeout(resolve, 5))
 
-  test('is one write at a time, and one more for all who came meanwhile', async () => {
+  test('is two writes at a time, and one more for all who came meanwhile', async () => {
     const { pulse, requests } = make(() => 200)
-    for (let index = 0; index < 10; index++) pulse.beat()
+    for (let index = 0; index < 10; index++) expect(pulse.beat()).toBe(true)
+    expect(requests).toHaveLength(2)
     await quiet()
-    expect(requests.map(({ method }) => method)).toEqual(['PATCH', 'PATCH'])
+    expect(requests.map(({ method }) => method)).toEqual(['PATCH', 'PATCH', 'PATCH'])
   })
 
   test('makes its object, and rests where it may not', async () => {
@@ -360,7 +361,7 @@ describe('the pulse', () => {
     const refused = make(() => 403)
     refused.pulse.beat()
     await quiet()
-    refused.pulse.beat()
+    expect(refused.pulse.beat()).toBe(false)
     await quiet()
     expect(refused.requests).toHaveLength(1)
   })
@@ -371,9 +372,9 @@ describe('the pulse', () => {
       () => 200,
       () => leads,
     )
-    pulse.beat()
+    expect(pulse.beat()).toBe(false)
     leads = true
-    pulse.beat()
+    expect(pulse.beat()).toBe(true)
     await quiet()
     expect(requests).toHaveLength(1)
     expect(pulse.isObject('here', 'pulse')).toBe(true)

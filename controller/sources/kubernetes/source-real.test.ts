@@ -26,6 +26,38 @@ describe.skipIf(missing !== undefined)('with a real API server', () => {
   afterAll(() => api.stop())
 
   describeSource('a real API server', async () => realDriver(api, ++serial))
+
+  test('whose reads are late is not read for every Route: a write moves the watch of Policies', async () => {
+    const client = createApiClient({ credentials: await loadCredentials({ kubeconfig: api.kubeconfig }) })
+    let reads = 0
+    const request = client.request.bind(client)
+    client.request = async (call) => {
+      if (call.query?.['resourceVersionMatch'] === 'Exact' && call.path.endsWith('/policies')) {
+        reads++
+        await sleep(20)
+      }
+      return await request(call)
+    }
+    const source = createKubernetesSource({ client, pulse: { namespace: 'default', name: 'pulse' } })
+    const watched = new WatchedSource(source)
+    try {
+      await watched.start()
+      for (let index = 0; index < 20; index++) {
+        const name = `late-${index}`
+        await must(api.client, 'POST', ROUTES, routeInput('default', name, `${name}.test`))
+        await watched.until((state) => find(state, routeRef('default', name)) !== undefined)
+      }
+      expect(reads).toBeGreaterThan(0)
+      expect(reads).toBeLessThan(6)
+      const pulse = find(watched.source.read(), { kind: 'Policy', namespace: 'default', name: 'pulse' })
+      expect(pulse).toBeUndefined()
+    } finally {
+      await source.stop()
+      client.close()
+      await must(api.client, 'DELETE', ROUTES)
+      await must(api.client, 'DELETE', ROUTES.replace('routes', 'policies'))
+    }
+  }, 30_000)
 })
 
 describe.skipIf(missing !== undefined)('a real API server', () => {

@@ -60,6 +60,10 @@ const REFERRING: ReadonlySet<string> = new Set(['Tenant', 'Route', 'ReferenceGra
 const LATE_READ_MS = 8
 /** After a late read the next are helped along at once. */
 const LATE_AGAIN_MS = 1_000
+/** By then the watch is there, or something is wrong with it. */
+const HELPED_MS = 40
+/** After a write that the watch did not tell of, it is not waited for alone for this long. */
+const SILENT_WATCH_MS = 5_000
 /** How long a patient read waits for the watch of Policies to get there by itself, and where nobody waits for it. */
 const PATIENCE_MS = 150
 const STANDBY_PATIENCE_MS = 1_000
@@ -88,6 +92,7 @@ class ApiSource implements KubernetesSource {
   /** Ended whenever Policies or Tenants have been seen further. */
   readonly #awaiting = new Pauses()
   #lateUntil = 0
+  #readAtOnceUntil = 0
   #referencesChanged = true
   #revision = 0
   #state: SourceState = {
@@ -246,19 +251,18 @@ class ApiSource implements KubernetesSource {
   /** The version up to which the Policies of the namespace are known now, at least that of the read. */
   async #refreshPolicies({ namespace, version, patient, signal }: BarrierRead): Promise<string> {
     const watched = this.#watchedOf('Policy', namespace)
-    if (patient && watched?.namespace === undefined) {
-      this.#pulse?.beat()
-      const patience = () => (this.#options.eager?.() === false ? STANDBY_PATIENCE_MS : PATIENCE_MS)
+    if (watched?.namespace !== undefined) return await this.#readPolicies(watched, namespace, version, signal)
+    const patience = this.#patience(patient)
+    if (patience !== undefined) {
+      // Without a read: three calls at once make each other late.
       const seen = await this.#awaitPolicies(namespace, version, signal, patience)
       signal.throwIfAborted()
-      if (seen !== undefined) {
-        await new Promise((resolve) => setTimeout(resolve, GIVE_WAY_MS))
-        signal.throwIfAborted()
-        return seen
-      }
+      if (seen !== undefined && patient) await new Promise((resolve) => setTimeout(resolve, GIVE_WAY_MS))
+      signal.throwIfAborted()
+      if (seen !== undefined) return seen
+      this.#readAtOnceUntil = performance.now() + SILENT_WATCH_MS
     }
     const read = this.#readPolicies(watched, namespace, version, signal)
-    if (watched?.namespace !== undefined) return await read
     // Whichever is there first: a read that is late and the watch are moved by the same write.
     const over = new AbortController()
     const seen = this.#awaitPolicies(namespace, version, over.signal, () => Number.POSITIVE_INFINITY)
@@ -267,6 +271,18 @@ class ApiSource implements KubernetesSource {
     } finally {
       over.abort()
     }
+  }
+
+  /** For how long the watch alone is waited for, in milliseconds, after a write that moves it; undefined: not at all. */
+  #patience(patient: boolean): (() => number) | undefined {
+    const now = performance.now()
+    if (patient) {
+      this.#pulse?.beat()
+      return () => (this.#options.eager?.() === false ? STANDBY_PATIENCE_MS : PATIENCE_MS)
+    }
+    if (now >= this.#lateUntil || now < this.#readAtOnceUntil || this.#pulse?.beat() !== true) return undefined
+    this.#lateUntil = now + LATE_AGAIN_MS
+    return () => HELPED_MS
   }
 
   async #readPolicies(
