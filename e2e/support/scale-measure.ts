@@ -3,6 +3,7 @@
 import { request } from 'node:http'
 import { NAMESPACE, type Pod, podsOf } from './installation.ts'
 import { kubectl } from './kubectl.ts'
+import { atriumProcess, putFirst } from './processes.ts'
 import { Yardstick } from './yardstick.ts'
 
 const METRICS_PORT = 9_903
@@ -78,8 +79,23 @@ export async function secondsUntil(pod: Pod, event: string): Promise<number | un
   return Date.parse(line.slice(0, line.indexOf(' '))) / 1_000 - metrics.sum('process_start_time_seconds')
 }
 
-/** The longest turns of event loops while something runs, in milliseconds. Each second's longest is looked at. */
-export async function watchLoops<Result>(run: () => Promise<Result>) {
+/**
+ * Puts the workers of all dataplane pods before whatever else the machine does, for a machine that is too busy to say how
+ * long a turn is. Main threads stay where they are: no request waits for them. Returns the number of threads, 0 where this
+ * machine does not see them or has no rights.
+ */
+export function putWorkersFirst(): number {
+  return podsOf('dataplane').reduce((sum, { metadata }) => {
+    const pid = atriumProcess(metadata.uid, 'dataplane')
+    return pid === undefined ? sum : sum + putFirst(pid, (_name, isMain) => !isMain)
+  }, 0)
+}
+
+/**
+ * The longest turns of event loops while something runs, in milliseconds. Each second's longest is looked at.
+ * @param areFirst the workers come before all others: only what holds up even those counts as a standstill of the machine.
+ */
+export async function watchLoops<Result>(run: () => Promise<Result>, areFirst = false) {
   const pods = podsOf('dataplane')
   const controllers = podsOf('controller')
   const longest = { workers: 0, main: 0, controllers: 0, machine: 0 }
@@ -96,6 +112,7 @@ export async function watchLoops<Result>(run: () => Promise<Result>) {
       longest.controllers = Math.max(longest.controllers, 1_000 * metrics.most('atrium_eventloop_lag_seconds'))
     }
   }
+  if (areFirst) await yardstick.first()
   await readMetrics('controller', controllers)
   const watching = (async () => {
     while (!ended) {

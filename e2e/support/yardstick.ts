@@ -1,6 +1,9 @@
 // How long the machine itself keeps a busy thread from going on: a thread that works three milliseconds in ten and looks
 // how long that took. Where it stands still for long, nobody else's stalls can be judged. Used by the tests on a cluster.
 import { Worker } from 'node:worker_threads'
+import { putFirst } from './processes.ts'
+
+const NAME = 'yardstick'
 
 const WORK = `
 const { parentPort } = require('worker_threads')
@@ -17,7 +20,7 @@ parentPort.on('message', () => { parentPort.postMessage(longest); longest = 0 })
 
 /** A thread that is held up as any other is. */
 export class Yardstick {
-  readonly #worker = new Worker(WORK, { eval: true })
+  readonly #worker = new Worker(WORK, { eval: true, name: NAME })
 
   /** Milliseconds of the longest standstill since this was asked last. */
   async take(): Promise<number> {
@@ -25,6 +28,12 @@ export class Yardstick {
       this.#worker.once('message', resolve)
       this.#worker.postMessage('')
     })
+  }
+
+  /** Only what holds up even those who come before all others is a standstill from now on. */
+  async first(): Promise<boolean> {
+    await this.take()
+    return putFirst(process.pid, (name) => name === NAME) > 0
   }
 
   async stop(): Promise<void> {
