@@ -246,7 +246,7 @@ export class DemoSession {
       this.#told.add(key)
       const reason = finding.issue === undefined ? '' : `${finding.issue.reason}: `
       const message = finding.message.replace(/[^.!?]$/, '$&.')
-      const after = finding.severity === 'rejects' ? ' Still serving the last good version.' : ''
+      const after = finding.severity === 'rejects' ? ' What served before goes on serving.' : ''
       this.#tell('config', `${finding.position}  ${reason}${message}${after}`)
     }
     // A mistake that was mended is news again when it comes back.

@@ -54,12 +54,14 @@ const TIME = 1_800_000
 const STALL = 20
 /** Milliseconds that the machine may keep a thread waiting where stalls are to be judged. */
 const MACHINE_QUIET = 10
+const TRIES = 4
 const MEBIBYTE = 1_048_576
 const RUN = Math.floor(Date.now() / 1_000)
 
 let api: AdminApi
 let hosts = 0
 let areFirst = false
+let edits = 0
 
 beforeAll(async () => {
   // Nobody watches while the world is made: what starts after it starts for the first time.
@@ -126,30 +128,26 @@ test('one edit costs what it is, and holds nobody up', { timeout: TIME }, async 
 
   await patchEndpoint(0, true)
   await quiet()
-  const route = await edited('one Route', () => patchRoute(0, timeoutOf(1)))
-  const endpoint = await edited('one endpoint', () => patchEndpoint(0, false))
-  const many = await edited(`${MANY} tenants at once`, async () => {
+  const editFirst = (tenants: number) => async () => {
+    const timeout = newTimeout()
     await forEach(
-      Array.from({ length: MANY }, (_, index) => index),
+      Array.from({ length: tenants }, (_, index) => index),
       AT_ONCE,
-      (tenant) => patchRoute(tenant, timeoutOf(2)),
+      (tenant) => patchRoute(tenant, timeout),
     )
-  })
-  const all = await edited(`all ${SIZE.tenants} tenants`, async () => {
-    await forEach(
-      Array.from({ length: SIZE.tenants }, (_, index) => index),
-      AT_ONCE,
-      (tenant) => patchRoute(tenant, timeoutOf(3)),
-    )
-  })
+  }
+  const route = await judged('one Route', editFirst(1))
+  const endpoint = await judged('one endpoint', (attempt) => patchEndpoint(0, attempt % 2 === 0))
+  const all = [
+    route,
+    endpoint,
+    await judged(`${MANY} tenants at once`, editFirst(MANY)),
+    await judged(`all ${SIZE.tenants} tenants`, editFirst(SIZE.tenants)),
+  ]
   const pods = podsOf('dataplane').length
   expect(route.bytes / pods).toBeLessThan(32_768)
   expect(endpoint.bytes / pods).toBeLessThan(8_192)
-  for (const { longest } of [route, endpoint, many, all]) {
-    if (longest.workers >= STALL && longest.machine > MACHINE_QUIET)
-      console.log(`undecided: the machine itself stood still ${longest.machine.toFixed(0)} ms`)
-    else expect(longest.workers).toBeLessThan(STALL)
-  }
+  for (const { longest, isDecided } of all) if (isDecided) expect(longest.workers).toBeLessThan(STALL)
 })
 
 /** Sets the number of pods of both halves. */
@@ -223,9 +221,19 @@ async function edited(what: string, edit: () => Promise<unknown>) {
   return { bytes, longest }
 }
 
-/** Another in each run: in a world that was kept the same edit again would be none. At most five digits (GEP-2257). */
-function timeoutOf(edit: number): string {
-  return `${30_000 + 10 * (RUN % 6_000) + edit}ms`
+/** As `edited`, again where the machine itself stood still for too long to say whose the longest turn was. */
+async function judged(what: string, edit: (attempt: number) => Promise<unknown>) {
+  for (let attempt = 1; ; attempt++) {
+    const { bytes, longest } = await edited(what, () => edit(attempt))
+    const isDecided = longest.workers < STALL || longest.machine <= MACHINE_QUIET
+    if (!isDecided) console.log(`undecided: the machine itself stood still ${longest.machine.toFixed(0)} ms`)
+    if (isDecided || attempt === TRIES) return { bytes, longest, isDecided }
+  }
+}
+
+/** Another each time, also in a world that was kept: the same edit again would be none. At most five digits (GEP-2257). */
+function newTimeout(): string {
+  return `${30_000 + 20 * (RUN % 3_000) + edits++}ms`
 }
 
 async function patchRoute(tenant: number, timeout: string): Promise<void> {

@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, onTestFailed, test } 
 import { type Api, openApi } from './support/api.ts'
 import { eachSum, leader, logSince, readyPods, restarts, untilWatches } from './support/controllers.ts'
 import {
+  change,
   describeInstallation,
   type GatewayAddress,
   gatewayAddress,
@@ -53,8 +54,6 @@ describe.skipIf(cluster === undefined)('on a cluster of e2e/cluster, whose API s
   })
 
   afterAll(() => {
-    // As the chart says: helm refuses to change what somebody else set.
-    kubectl(['scale', '-n', NAMESPACE, 'deployment/atrium-dataplane', '--replicas=2'])
     api.close()
     removeTenant(TENANT)
     install()
@@ -173,7 +172,7 @@ describe.skipIf(cluster === undefined)('on a cluster of e2e/cluster, whose API s
 async function anotherDataplanePod(): Promise<number> {
   const from = performance.now()
   const before = podsOf('dataplane').length
-  kubectl(['scale', '-n', NAMESPACE, 'deployment/atrium-dataplane', `--replicas=${before + 1}`])
+  change(`dataplane.replicas=${before + 1}`)
   await expect
     .poll(() => readyPods('dataplane').length, { timeout: 90_000, interval: 250, message: 'ready dataplane pods' })
     .toBe(before + 1)
