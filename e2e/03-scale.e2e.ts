@@ -19,8 +19,8 @@ import { type AdminApi, forEach, openAdminApi } from './support/scale-api.ts'
 import {
   leaderMetrics,
   processFacts,
-  readMetrics,
   putWorkersFirst,
+  readMetrics,
   secondsUntil,
   watchLoops,
 } from './support/scale-measure.ts'

@@ -1,5 +1,5 @@
 // Processes of pods, where this machine sees them: on a node of e2e/cluster every container's process is one of the host.
-// The tests that stop and kill the leader use it.
+// The tests that stop and kill the leader use it, and the one that measures how long workers stand still.
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'

@@ -112,7 +112,7 @@ export async function watchLoops<Result>(run: () => Promise<Result>, areFirst = 
       longest.controllers = Math.max(longest.controllers, 1_000 * metrics.most('atrium_eventloop_lag_seconds'))
     }
   }
-  if (areFirst) await yardstick.first()
+  if (areFirst) await yardstick.putFirst()
   await readMetrics('controller', controllers)
   const watching = (async () => {
     while (!ended) {

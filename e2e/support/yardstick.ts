@@ -31,9 +31,10 @@ export class Yardstick {
   }
 
   /** Only what holds up even those who come before all others is a standstill from now on. */
-  async first(): Promise<boolean> {
+  async putFirst(): Promise<void> {
+    // Its answer says that there is a thread to put.
     await this.take()
-    return putFirst(process.pid, (name) => name === NAME) > 0
+    putFirst(process.pid, (name) => name === NAME)
   }
 
   async stop(): Promise<void> {

@@ -252,7 +252,7 @@ class ApiSource implements KubernetesSource {
   async #refreshPolicies({ namespace, version, patient, signal }: BarrierRead): Promise<string> {
     const watched = this.#watchedOf('Policy', namespace)
     if (watched?.namespace !== undefined) return await this.#readPolicies(watched, namespace, version, signal)
-    const patience = this.#patience(patient)
+    const patience = this.#helpWatch(patient)
     if (patience !== undefined) {
       // Without a read: three calls at once make each other late.
       const seen = await this.#awaitPolicies(namespace, version, signal, patience)
@@ -273,8 +273,8 @@ class ApiSource implements KubernetesSource {
     }
   }
 
-  /** For how long the watch alone is waited for, in milliseconds, after a write that moves it; undefined: not at all. */
-  #patience(patient: boolean): (() => number) | undefined {
+  /** Has the watch moved on where that is the shorter way; for how long it alone is then waited for, in milliseconds. */
+  #helpWatch(patient: boolean): (() => number) | undefined {
     const now = performance.now()
     if (patient) {
       this.#pulse?.beat()
